@@ -1,0 +1,168 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc/connectivity"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
+
+// Causes of a reconnect that come from this side, as Hooks.Reconnecting gets them.
+var (
+	// ErrSilent: nothing came for three heartbeat intervals. The connection is dead, or what is behind it is.
+	ErrSilent = errors.New("no heartbeat from the bridge")
+	// ErrEnded: the bridge ended the stream without an error.
+	ErrEnded = errors.New("stream ended by the bridge")
+)
+
+const (
+	defaultHeartbeat = 10 * time.Second
+	// missedHeartbeats is how many a stream may miss in a row.
+	missedHeartbeats = 3
+)
+
+// follow opens a stream and consumes it to its end. It returns why it ended, and how long the bridge asked to wait before
+// the next one; 0 when it did not ask.
+func (s *subscription) follow(ctx context.Context) (cause error, wait time.Duration) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	conn := s.client.connection()
+	guard := newWatchdog(s.request.GetHeartbeatInterval().AsDuration(), cancel)
+	defer guard.stop()
+
+	guard.start()
+	stream, err := deskbridgev1.NewSessionEventServiceClient(conn).Subscribe(ctx, s.nextRequest())
+	for err == nil {
+		guard.start()
+		var response *deskbridgev1.SubscribeResponse
+		response, err = stream.Recv()
+		guard.stop()
+		if err != nil {
+			break
+		}
+		if draining := response.GetDraining(); draining != nil {
+			wait = max(draining.GetReconnectDelay().AsDuration(), minBackoff)
+		}
+		if err := s.consume(ctx, response); err != nil {
+			return err, 0
+		}
+	}
+	if errors.Is(context.Cause(ctx), ErrSilent) || conn.GetState() == connectivity.TransientFailure {
+		s.client.abandon(conn)
+	}
+	return streamError(ctx, err), wait
+}
+
+// streamError says why a stream ended.
+func streamError(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), ErrSilent):
+		return context.Cause(ctx)
+	case errors.Is(err, io.EOF):
+		return ErrEnded
+	default:
+		return asError(err)
+	}
+}
+
+// consume hands on what a response says, and advances the cursor behind it.
+func (s *subscription) consume(ctx context.Context, response *deskbridgev1.SubscribeResponse) error {
+	switch kind := response.GetKind().(type) {
+	case *deskbridgev1.SubscribeResponse_Opened:
+		s.open(kind.Opened)
+	case *deskbridgev1.SubscribeResponse_Events:
+		if err := s.deliver(ctx, kind.Events.GetEvents()); err != nil {
+			return err
+		}
+	case *deskbridgev1.SubscribeResponse_Heartbeat:
+		s.beat(kind.Heartbeat, response.GetCursor())
+	case *deskbridgev1.SubscribeResponse_CaughtUp:
+		call(s.hooks.CaughtUp, kind.CaughtUp)
+	case *deskbridgev1.SubscribeResponse_FellBehind:
+		call(s.hooks.FellBehind, kind.FellBehind)
+	case *deskbridgev1.SubscribeResponse_Draining:
+		call(s.hooks.Draining, kind.Draining)
+	}
+	s.advance(response.GetCursor())
+	if response.GetCaughtUp() != nil && s.request.GetStopWhenCaughtUp() {
+		return errFinished
+	}
+	return s.save(ctx)
+}
+
+func (s *subscription) open(opened *deskbridgev1.SubscriptionOpened) {
+	s.epoch = opened.GetEpoch()
+	s.position = max(s.position, opened.GetStartPosition())
+	call(s.hooks.Connected, opened)
+}
+
+func (s *subscription) beat(heartbeat *deskbridgev1.Heartbeat, cursor string) {
+	s.backoff.reset()
+	if s.hooks.Heartbeat == nil {
+		return
+	}
+	head, position := heartbeat.GetHeadPosition(), positionOf(cursor)
+	s.hooks.Heartbeat(heartbeat, max(head, position)-position)
+}
+
+// advance moves the subscription to a cursor that the bridge gave.
+func (s *subscription) advance(cursor string) {
+	if cursor != "" {
+		s.cursor, s.position = cursor, max(s.position, positionOf(cursor))
+	}
+}
+
+// deliver yields the events that are new. When the loop is left, the event it was left with is not consumed.
+func (s *subscription) deliver(ctx context.Context, events []*deskbridgev1.SessionEvent) error {
+	s.backoff.reset()
+	for _, event := range events {
+		if event.GetPosition() <= s.position {
+			continue
+		}
+		if !s.yield(event, nil) {
+			s.abandoned = true
+			s.cursor = FormatCursor(s.epoch, s.position)
+			return errFinished
+		}
+		s.position = event.GetPosition()
+		if err := s.saveWithin(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveWithin saves the cursor behind the last event consumed, when the last save is some time ago: so that a crash in a
+// long batch with a slow loop repeats little.
+func (s *subscription) saveWithin(ctx context.Context) error {
+	if s.store == nil || time.Since(s.savedAt) < saveInterval {
+		return nil
+	}
+	s.cursor = FormatCursor(s.epoch, s.position)
+	return s.save(ctx)
+}
+
+// watchdog cancels a stream that is silent for too long. It runs only while the stream is waited for: a loop body may
+// take as long as it likes.
+type watchdog struct {
+	patience time.Duration
+	timer    *time.Timer
+}
+
+func newWatchdog(heartbeat time.Duration, cancel context.CancelCauseFunc) *watchdog {
+	if heartbeat <= 0 {
+		heartbeat = defaultHeartbeat
+	}
+	patience := missedHeartbeats * heartbeat
+	timer := time.AfterFunc(patience, func() { cancel(fmt.Errorf("%w for %v", ErrSilent, patience)) })
+	return &watchdog{patience: patience, timer: timer}
+}
+
+func (w *watchdog) start() { w.timer.Reset(w.patience) }
+
+func (w *watchdog) stop() { w.timer.Stop() }
