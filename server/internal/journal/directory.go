@@ -1,0 +1,134 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// formatVersion is that of the data directory. It changes when an older program would misread a newer directory.
+const formatVersion = 1
+
+const (
+	formatFile  = "format"
+	lockFile    = "lock"
+	streamsDir  = "nats"
+	formatLabel = "deskbridge-journal "
+)
+
+// directory is a locked data directory of the right format.
+type directory struct {
+	path string
+	lock *os.File
+}
+
+// openDirectory makes the directory when it is missing, and locks it. The lock goes with the process, however it ends.
+func openDirectory(path string) (*directory, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	lock, err := lockDirectory(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &directory{path: path, lock: lock}
+	if err := d.checkFormat(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+func lockDirectory(path string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errors.New("another process uses this data directory")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), lock.Close())
+	}
+	return lock, nil
+}
+
+func (d *directory) close() error { return d.lock.Close() }
+
+func (d *directory) streams() string { return filepath.Join(d.path, streamsDir) }
+
+func (d *directory) checkFormat() error {
+	content, err := os.ReadFile(filepath.Join(d.path, formatFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return d.writeFormat()
+	}
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	digits, ok := strings.CutPrefix(strings.TrimSpace(string(content)), formatLabel)
+	version, err := strconv.Atoi(digits)
+	switch {
+	case !ok || err != nil || version < 1:
+		return fmt.Errorf("journal %s: %w: the file %q names no format version", d.path, ErrDamaged, formatFile)
+	case version > formatVersion:
+		return fmt.Errorf("journal %s: written in format %d by a newer program, this one reads up to %d",
+			d.path, version, formatVersion)
+	}
+	return nil
+}
+
+// writeFormat refuses a directory that holds streams of unknown format.
+func (d *directory) writeFormat() error {
+	if _, err := os.Stat(d.streams()); err == nil {
+		return fmt.Errorf("journal %s: %w: it holds streams but no file %q", d.path, ErrDamaged, formatFile)
+	}
+	return writeFileSynced(filepath.Join(d.path, formatFile), fmt.Appendf(nil, "%s%d\n", formatLabel, formatVersion))
+}
+
+// writeFileSynced replaces the file at once and for good: after a power cut there is the old content or the new.
+func writeFileSynced(path string, content []byte) error {
+	temporary := path + ".tmp"
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	_, err = file.Write(content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return syncPath(filepath.Dir(path))
+}
+
+// syncPath syncs a file or a directory.
+func syncPath(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if err := errors.Join(file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+// syncStored syncs what a process that was killed had written but not synced. Without it a repeated callback would be
+// acknowledged as a duplicate of a record that a power cut can still take away.
+func syncStored(root string) error {
+	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return syncPath(path)
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,92 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// startLimit bounds the start of the embedded server. After a crash it reads every stored block again, which takes
+	// about a second for each gigabyte.
+	startLimit = 10 * time.Minute
+	// syncInterval is what SyncInterval can lose.
+	syncInterval = time.Second
+)
+
+// startEmbedded runs a nats-server inside this process. It listens nowhere and takes no signals.
+func startEmbedded(ctx context.Context, storeDir string, config Config) (*server.Server, error) {
+	embedded, err := server.NewServer(&server.Options{
+		ServerName:   "deskbridge",
+		DontListen:   true,
+		JetStream:    true,
+		StoreDir:     storeDir,
+		SyncAlways:   config.Sync == SyncAlways,
+		SyncInterval: syncInterval,
+		// The journal watches the disk itself; the server would take its limit from the room there is at the start.
+		JetStreamMaxStore: 1 << 60,
+		NoSigs:            true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("journal: embedded server: %w", err)
+	}
+	embedded.SetLoggerV2(serverLog{config.Logger}, config.Logger.Enabled(ctx, slog.LevelDebug), false, false)
+	embedded.Start()
+	if err := awaitReady(ctx, embedded); err != nil {
+		stopEmbedded(embedded)
+		return nil, err
+	}
+	return embedded, nil
+}
+
+func awaitReady(ctx context.Context, embedded *server.Server) error {
+	deadline := time.Now().Add(startLimit)
+	for !embedded.ReadyForConnections(50 * time.Millisecond) {
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("journal: embedded server: %w", context.Cause(ctx))
+		case !embedded.Running():
+			return errors.New("journal: the embedded server stopped while it started; its log says why")
+		case time.Now().After(deadline):
+			return fmt.Errorf("journal: the embedded server wasn't ready after %s", startLimit)
+		}
+	}
+	if !embedded.JetStreamEnabled() {
+		return errors.New("journal: the embedded server could not open its store; its log says why")
+	}
+	return nil
+}
+
+func stopEmbedded(embedded *server.Server) {
+	embedded.Shutdown()
+	embedded.WaitForShutdown()
+}
+
+func connectEmbedded(embedded *server.Server) (*nats.Conn, error) {
+	connection, err := nats.Connect("", nats.InProcessServer(embedded), nats.Name("journal"), nats.NoReconnect())
+	if err != nil {
+		return nil, fmt.Errorf("journal: connect to the embedded server: %w", err)
+	}
+	return connection, nil
+}
+
+// serverLog hands the server's messages to slog. Its notices are of no interest to who runs the bridge.
+type serverLog struct{ logger *slog.Logger }
+
+func (l serverLog) log(level slog.Level, format string, args []any) {
+	if l.logger.Enabled(context.Background(), level) {
+		l.logger.Log(context.Background(), level, "log engine", "message", fmt.Sprintf(format, args...))
+	}
+}
+
+func (l serverLog) Noticef(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
+func (l serverLog) Warnf(format string, args ...any)   { l.log(slog.LevelWarn, format, args) }
+func (l serverLog) Errorf(format string, args ...any)  { l.log(slog.LevelError, format, args) }
+func (l serverLog) Fatalf(format string, args ...any)  { l.log(slog.LevelError, format, args) }
+func (l serverLog) Debugf(format string, args ...any)  { l.log(slog.LevelDebug, format, args) }
+func (l serverLog) Tracef(format string, args ...any)  { l.log(slog.LevelDebug, format, args) }

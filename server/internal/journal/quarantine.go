@@ -1,0 +1,114 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// ErrNotFound says that the quarantine holds no such record.
+var ErrNotFound = errors.New("not in quarantine")
+
+// Quarantine holds what could not become an event, until somebody deletes it. It is as durable as the journal, but has
+// a bound of its own, and refuses what doesn't fit: nothing is discarded.
+type Quarantine struct{ journal *Journal }
+
+// QuarantineRecord is opaque bytes in quarantine.
+type QuarantineRecord struct {
+	// ID is given in rising order and never again.
+	ID        uint64
+	StoreTime time.Time
+	Data      []byte
+}
+
+// Quarantine returns the journal's quarantine.
+func (j *Journal) Quarantine() *Quarantine { return &Quarantine{j} }
+
+// Put stores data and returns when it is on disk. ErrFull when the quarantine is full.
+func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
+	j := q.journal
+	if len(data) > MaxRecordBytes {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxRecordBytes)
+	}
+	if err := j.Ready(); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.config.AckTimeout)
+	defer cancel()
+	ack, err := j.jetstream.PublishMsg(ctx, &nats.Msg{Subject: quarantineStream, Data: frame(data)})
+	if err != nil {
+		return 0, fmt.Errorf("journal: quarantine: %w", engineError(err))
+	}
+	return ack.Sequence, nil
+}
+
+// Get returns the record, or ErrNotFound.
+func (q *Quarantine) Get(ctx context.Context, id uint64) (QuarantineRecord, error) {
+	if id == 0 {
+		return QuarantineRecord{}, ErrNotFound
+	}
+	message, err := q.journal.quarantine.GetMsg(ctx, id)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return QuarantineRecord{}, ErrNotFound
+	}
+	if err != nil {
+		return QuarantineRecord{}, fmt.Errorf("journal: quarantine: %w", engineError(err))
+	}
+	return quarantineRecord(message)
+}
+
+// List returns up to limit records with an ID above after, in order of ID.
+func (q *Quarantine) List(ctx context.Context, after uint64, limit int) ([]QuarantineRecord, error) {
+	messages, err := q.journal.directGet(ctx, quarantineStream, limit, jetstreamext.GetBatchSeq(after+1))
+	if err != nil {
+		return nil, fmt.Errorf("journal: quarantine: %w", err)
+	}
+	records := make([]QuarantineRecord, 0, len(messages))
+	for _, message := range messages {
+		record, err := quarantineRecord(message)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+// Delete removes the record for good, or returns ErrNotFound.
+func (q *Quarantine) Delete(ctx context.Context, id uint64) error {
+	// The engine has many errors for what isn't there, one of them a plain 500.
+	if _, err := q.Get(ctx, id); err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	err := q.journal.quarantine.DeleteMsg(ctx, id)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeSequenceNotFound {
+		return ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("journal: quarantine: %w", engineError(err))
+	}
+	return nil
+}
+
+// Size returns how many records there are and the bytes they take.
+func (q *Quarantine) Size(ctx context.Context) (count, bytes uint64, err error) {
+	info, err := q.journal.quarantine.Info(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("journal: quarantine: %w", engineError(err))
+	}
+	return info.State.Msgs, info.State.Bytes, nil
+}
+
+func quarantineRecord(message *jetstream.RawStreamMsg) (QuarantineRecord, error) {
+	data, err := unframe(message.Sequence, message.Data)
+	if err != nil {
+		return QuarantineRecord{}, fmt.Errorf("journal: quarantine: %w", err)
+	}
+	return QuarantineRecord{ID: message.Sequence, StoreTime: message.Time, Data: data}, nil
+}

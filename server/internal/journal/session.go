@@ -1,0 +1,34 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// Session returns the retained records of one session behind the position after, oldest first and at most limit of
+// them. With appID "" it is the session of that id in any app.
+func (j *Journal) Session(ctx context.Context, appID, sessionID string, after uint64, limit int) ([]Record, error) {
+	if j.closed.Load() {
+		return nil, ErrClosed
+	}
+	messages, err := j.directGet(ctx, eventsStream, limit,
+		jetstreamext.GetBatchSubject(sessionFilter(appID, sessionID)), jetstreamext.GetBatchSeq(after+1))
+	if err != nil {
+		return nil, fmt.Errorf("journal: session: %w", err)
+	}
+	durable, _, _ := j.durable.load()
+	records := make([]Record, 0, len(messages))
+	for _, message := range messages {
+		if message.Sequence > durable {
+			break
+		}
+		data, err := unframe(message.Sequence, message.Data)
+		if err != nil {
+			return nil, fmt.Errorf("journal: session: %w", err)
+		}
+		records = append(records, Record{Position: message.Sequence, StoreTime: message.Time, Data: data})
+	}
+	return records, nil
+}
