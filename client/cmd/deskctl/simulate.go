@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/player"
+)
+
+type simulateCommand struct {
+	webhookFlags
+	Sessions    uint64        `help:"How many sessions to play; 0: until interrupted." default:"20" placeholder:"N"`
+	Rate        float64       `help:"Callbacks in one second over all sessions; 0: as fast as answers come." default:"20" placeholder:"N"`
+	Concurrency int           `help:"How many sessions are under way at once." default:"16" placeholder:"N"`
+	Seed        *uint64       `help:"Decides everything about the sessions, their ids and RequestIDs too, but for the times. A bridge takes a second run with one seed as repeats. Random when absent." placeholder:"N"`
+	Duplicates  float64       `help:"Share of callbacks to post a second time with the same RequestID, 0 to 1." default:"0" placeholder:"RATIO"`
+	Retry       time.Duration `help:"Post a callback that was not acknowledged again, with the same RequestID, for this long." default:"0s" placeholder:"DURATION"`
+	Record      string        `help:"File to append a line of JSON to for each acknowledged callback." placeholder:"FILE"`
+}
+
+// Validate is called by the parser.
+func (c *simulateCommand) Validate() error {
+	switch {
+	case c.Rate < 0:
+		return fmt.Errorf("--rate: %v is negative", c.Rate)
+	case c.Concurrency < 1:
+		return fmt.Errorf("--concurrency: %d is less than 1", c.Concurrency)
+	case c.Duplicates < 0 || c.Duplicates > 1:
+		return fmt.Errorf("--duplicates: %v is not between 0 and 1", c.Duplicates)
+	case c.Timeout <= 0:
+		return fmt.Errorf("--timeout: %v is not positive", c.Timeout)
+	}
+	return nil
+}
+
+// Run fails when a callback was not acknowledged in the end.
+func (c *simulateCommand) Run(ctx context.Context, console *console) (err error) {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	defer config.Poster.Close()
+	if c.Record != "" {
+		file, err := os.OpenFile(c.Record, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		if err != nil {
+			return fmt.Errorf("--record: %w", err)
+		}
+		defer func() { _ = file.Close() }() // each line is written when it is added
+		config.Record = player.NewRecord(file)
+	}
+	console.notef("playing with --seed %d", config.Seed)
+	bar := c.progressBar(console)
+	config.SessionDone = func() { _ = bar.Add(1) }
+	summary, err := player.New(config).Run(ctx)
+	_ = bar.Exit()
+	printSummary(console.out, summary)
+	if err != nil {
+		return err
+	}
+	if summary.Unacknowledged > 0 {
+		return fmt.Errorf("%d callbacks were not acknowledged", summary.Unacknowledged)
+	}
+	return nil
+}
+
+func (c *simulateCommand) config() (player.Config, error) {
+	poster, err := c.poster(c.Concurrency)
+	if err != nil {
+		return player.Config{}, err
+	}
+	seed := uint64(rand.Uint32())
+	if c.Seed != nil {
+		seed = *c.Seed
+	}
+	return player.Config{
+		Poster: poster, Seed: seed, Sessions: c.Sessions, Concurrency: c.Concurrency, Rate: c.Rate,
+		Timeout: c.Timeout, RetryFor: c.Retry, Duplicates: c.Duplicates,
+	}, nil
+}
+
+// progressBar counts sessions. Nobody sees it unless there is a terminal.
+func (c *simulateCommand) progressBar(console *console) *progressbar.ProgressBar {
+	total := int64(c.Sessions)
+	if total == 0 {
+		total = -1
+	}
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(console.err),
+		progressbar.OptionSetVisibility(console.progress),
+		progressbar.OptionSetDescription("sessions"),
+		progressbar.OptionShowCount(),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)
+}
+
+func printSummary(out io.Writer, s player.Summary) {
+	line := func(name, format string, values ...any) {
+		_, _ = fmt.Fprintf(out, "%-16s"+format+"\n", append([]any{name}, values...)...)
+	}
+	line("sent", "%d", s.Sent)
+	line("acknowledged", "%d", s.Acknowledged)
+	line("duplicates", "%d", s.Duplicates)
+	line("unacknowledged", "%d", s.Unacknowledged)
+	for _, kind := range slices.Sorted(maps.Keys(s.Failures)) {
+		line("failed posts", "%d × %s", s.Failures[kind], kind)
+	}
+	line("time", "%v", s.Elapsed.Round(time.Millisecond))
+	line("rate", "%.1f posts/s", float64(s.Sent)/s.Elapsed.Seconds())
+	line("latency", "p50 %v, p99 %v, max %v", rounded(s.P50), rounded(s.P99), rounded(s.Max))
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/deskbridge/deskbridge/client"
+	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/render"
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
+
+type tailCommand struct {
+	connectionFlags
+	Type    []string `help:"Only this type, such as SessionEnd, or types by a prefix, such as 'Human.*'. Repeatable." sep:"none" placeholder:"TYPE"`
+	Session []string `help:"Only this session. Repeatable." sep:"none" placeholder:"ID"`
+	User    []string `help:"Only this user. Repeatable." sep:"none" placeholder:"ID"`
+	Agent   []string `help:"Only this agent. Repeatable." sep:"none" placeholder:"ID"`
+	Filter  string   `help:"Only events for which this CEL expression over event holds, such as 'event.satisfaction_rating <= 2'." placeholder:"EXPR"`
+
+	From          string `help:"Where to start: latest, earliest, a cursor, or a time as 2006-01-02T15:04:05Z." default:"latest" placeholder:"START"`
+	UntilCaughtUp bool   `help:"End after the last event that there is."`
+	Output        string `short:"o" help:"How to print an event: pretty, json (one line each), or go-template=TEMPLATE over the Go type SessionEvent." default:"pretty" placeholder:"FORMAT"`
+}
+
+// Run ends without an error when it is interrupted.
+func (c *tailCommand) Run(ctx context.Context, console *console) error {
+	format, err := render.ParseFormat(c.Output, console.colour)
+	if err != nil {
+		return usagef("--output: %w", err)
+	}
+	request, err := c.request()
+	if err != nil {
+		return err
+	}
+	bridge, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = bridge.Close() }()
+	err = c.print(ctx, console, format, bridge, request)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c *tailCommand) print(
+	ctx context.Context, console *console, format render.Format, bridge *client.Client,
+	request *deskbridgev1.SubscribeRequest,
+) error {
+	var cursors client.MemoryCursorStore
+	events := bridge.Subscribe(ctx, request, client.WithHooks(stateNotes(console)), client.WithCursorStore(&cursors))
+	var err error
+	for event, failure := range events {
+		if err = failure; err != nil {
+			break
+		}
+		var line []byte
+		if line, err = format(event); err != nil {
+			break
+		}
+		if _, err = console.out.Write(line); err != nil {
+			break
+		}
+	}
+	if cursor, _ := cursors.Load(ctx); cursor != "" && !c.UntilCaughtUp {
+		console.notef("go on with --from %s", cursor)
+	}
+	return err
+}
+
+func (c *tailCommand) request() (*deskbridgev1.SubscribeRequest, error) {
+	request := &deskbridgev1.SubscribeRequest{
+		Filter: &deskbridgev1.EventFilter{
+			TypeNames:     c.Type,
+			SessionIds:    c.Session,
+			ClientUserIds: c.User,
+			AgentIds:      c.Agent,
+			Expression:    c.Filter,
+		},
+		StopWhenCaughtUp: c.UntilCaughtUp,
+		Name:             "deskctl-tail",
+	}
+	return request, setStart(request, c.From)
+}
+
+// setStart reads --from. A time is told from a cursor by its form: no cursor is a valid time.
+func setStart(request *deskbridgev1.SubscribeRequest, from string) error {
+	switch from {
+	case "":
+		return usagef("--from: empty; want latest, earliest, a cursor or a time")
+	case "latest":
+		request.Start = &deskbridgev1.SubscribeRequest_StartPosition{
+			StartPosition: deskbridgev1.StartPosition_START_POSITION_LATEST,
+		}
+		return nil
+	case "earliest":
+		request.Start = &deskbridgev1.SubscribeRequest_StartPosition{
+			StartPosition: deskbridgev1.StartPosition_START_POSITION_EARLIEST,
+		}
+		return nil
+	}
+	if at, err := time.Parse(time.RFC3339Nano, from); err == nil {
+		request.Start = &deskbridgev1.SubscribeRequest_AtTime{AtTime: timestamppb.New(at)}
+		return nil
+	}
+	request.Start = &deskbridgev1.SubscribeRequest_AfterCursor{AfterCursor: from}
+	return nil
+}
+
+// stateNotes tells what happens around the events.
+func stateNotes(console *console) client.Hooks {
+	connected := false
+	return client.Hooks{
+		Connected: func(opened *deskbridgev1.SubscriptionOpened) {
+			if connected {
+				console.notef("connected again")
+			}
+			if opened.GetExpired() {
+				console.notef("gap: events before position %d are no longer retained", opened.GetStartPosition())
+			}
+			connected = true
+		},
+		FellBehind: func(behind *deskbridgev1.FellBehind) {
+			console.notef("fell behind by %d events, catching up from the journal", behind.GetLag())
+		},
+		Heartbeat: func(heartbeat *deskbridgev1.Heartbeat, lag uint64) {
+			if heartbeat.GetJournalUnreachable() {
+				console.notef("the bridge can't reach its journal; new events may be late")
+			} else if lag > 0 {
+				console.notef("%d events behind the head", lag)
+			}
+		},
+		Draining: func(*deskbridgev1.Draining) { console.notef("the bridge is shutting down") },
+		Reconnecting: func(cause error, delay time.Duration) {
+			console.notef("reconnecting in %v: %s", delay.Round(time.Millisecond), render.Escape(fmt.Sprint(cause)))
+		},
+	}
+}
