@@ -1,0 +1,121 @@
+package callback
+
+import (
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+type event = deskbridgev1.SessionEvent
+
+const commandName = "CallbackCommand"
+
+var eventFields = []field[event]{
+	stringField("AgentId", func(m *event) **string { return &m.AgentId }),
+	{name: commandName, decode: decodeCommand, encode: encodeCommand},
+	stringField("ChannelType", func(m *event) **string { return &m.ChannelName }),
+	stringField("ClientUserId", func(m *event) **string { return &m.ClientUserId }),
+	stringField("CloudCustomData", func(m *event) **string { return &m.CloudCustomData }),
+	stringField("CustomerServiceId", func(m *event) **string { return &m.CustomerServiceId }),
+	stringField("Event", func(m *event) **string { return &m.TypeName }),
+	timeField("EventTime", 1000, func(m *event) **timestamppb.Timestamp { return &m.EventTime }),
+	stringField("ForwardFromAgentId", func(m *event) **string { return &m.ForwardFromAgentId }),
+	{
+		name:   "IsContactUser",
+		decode: func(d *decoder, m *event) bool { return d.boolValue(&m.IsContactUser) },
+		encode: func(w *writer, m *event) { w.boolMember("IsContactUser", m.IsContactUser) },
+	},
+	{
+		name:   "MsgBody",
+		decode: func(d *decoder, m *event) bool { return decodeList(d, &message(m).Elements, elementEntry()) },
+		encode: func(w *writer, m *event) { encodeList(w, "MsgBody", m.GetMessage().GetElements(), elementEntry()) },
+	},
+	{
+		name:   "MsgKey",
+		decode: func(d *decoder, m *event) bool { return d.stringValue(&message(m).Key) },
+		encode: encodeMessageKey,
+	},
+	{
+		name:   "SatisfactionSelected",
+		decode: func(d *decoder, m *event) bool { return d.int32Value(&m.SatisfactionRating) },
+		encode: func(w *writer, m *event) { w.int32Member("SatisfactionSelected", m.SatisfactionRating) },
+	},
+	stringField("SessionId", func(m *event) **string { return &m.SessionId }),
+}
+
+// message returns the event's message, which it makes when there is none yet.
+func message(m *event) *deskbridgev1.Message {
+	if m.Message == nil {
+		m.Message = new(deskbridgev1.Message)
+	}
+	return m.Message
+}
+
+func encodeMessageKey(w *writer, m *event) {
+	if m.Message != nil {
+		w.stringMember("MsgKey", m.Message.Key)
+	}
+}
+
+// decodeCommand reads the member that no field of the event holds, as it is the same in every body.
+func decodeCommand(d *decoder, _ *event) (exact bool) {
+	d.command = true
+	if d.peek() != '"' {
+		return false
+	}
+	command, exact := d.unquoted()
+	return exact && command == CommandSessionEvent
+}
+
+func encodeCommand(w *writer, _ *event) {
+	command := CommandSessionEvent
+	w.stringMember(commandName, &command)
+}
+
+// event reads the whole text.
+func (d *decoder) event() *event {
+	d.space()
+	if d.peek() != '{' {
+		d.fail("want an object")
+		return nil
+	}
+	m := new(event)
+	l := decodeObject(d, m, eventFields)
+	d.end()
+	if !d.command {
+		d.key(commandName)
+		d.buf = append(d.buf, "null"...)
+		d.done()
+	}
+	m.ExtraJson = d.take(l)
+	m.Type = TypeOf(m.GetTypeName())
+	m.Channel = ChannelOf(m.GetChannelName())
+	if m.Message != nil && m.Message.Key == nil && len(m.Message.Elements) == 0 {
+		m.Message = nil
+	}
+	return m
+}
+
+// event writes the whole body.
+func (w *writer) event(m *event) {
+	l := w.begin()
+	encodeFields(w, m, eventFields)
+	w.extra(m.GetExtraJson())
+	if value, _ := lookup(m.GetExtraJson(), commandName); value == "null" {
+		w.drop(commandName)
+	}
+	w.finish(l)
+}
+
+// Command returns the CallbackCommand of the body that event was decoded from; "" when it had none, or none that is a
+// string. The event must come from Decode.
+func Command(event *deskbridgev1.SessionEvent) string {
+	kept, ok := lookup(event.GetExtraJson(), commandName)
+	if !ok {
+		return CommandSessionEvent
+	}
+	if kept[0] != '"' {
+		return ""
+	}
+	command, _ := newDecoder(kept).unquoted()
+	return command
+}

@@ -1,0 +1,106 @@
+package callback
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
+
+// meaning parses a body with encoding/json, numbers as their literals, and applies the documented normalisations.
+func meaning(t testing.TB, body []byte) any {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(markSurrogates(strings.TrimPrefix(string(body), byteOrderMark))))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		t.Fatalf("not JSON: %v", err)
+	}
+	if object, ok := value.(map[string]any); ok {
+		if command, ok := object[commandName]; ok && command == nil {
+			delete(object, commandName)
+		}
+	}
+	return value
+}
+
+// markSurrogates replaces the escapes of lone surrogates, which encoding/json would make all the same.
+func markSurrogates(body string) string {
+	var marked strings.Builder
+	for i := 0; i < len(body); {
+		if body[i] != '\\' || i+1 == len(body) {
+			marked.WriteByte(body[i])
+			i++
+			continue
+		}
+		n := 2
+		if unit, ok := hexUnit(body[i:]); ok {
+			n = 6
+			low, _ := hexUnit(body[i+6:])
+			switch {
+			case utf16.DecodeRune(unit, low) != utf8.RuneError:
+				n = 12
+			case utf16.IsSurrogate(unit):
+				fmt.Fprintf(&marked, "<lone %04x>", unit)
+				i += n
+				continue
+			}
+		}
+		marked.WriteString(body[i:min(i+n, len(body))])
+		i += n
+	}
+	return marked.String()
+}
+
+// throughWire returns the event as a subscriber gets it.
+func throughWire(t testing.TB, event *deskbridgev1.SessionEvent) *deskbridgev1.SessionEvent {
+	t.Helper()
+	data, err := proto.Marshal(event)
+	if err != nil {
+		t.Fatalf("marshal: %v", err)
+	}
+	received := new(deskbridgev1.SessionEvent)
+	if err := proto.Unmarshal(data, received); err != nil {
+		t.Fatalf("unmarshal: %v", err)
+	}
+	if _, err := protojson.Marshal(received); err != nil {
+		t.Fatalf("protojson: %v", err)
+	}
+	return received
+}
+
+// checkLossless checks that body decodes, and comes back whole from the event.
+func checkLossless(t testing.TB, body []byte) *deskbridgev1.SessionEvent {
+	t.Helper()
+	event, err := Decode(body)
+	if err != nil {
+		t.Fatalf("Decode(%q): %v", body, err)
+	}
+	encoded, err := Encode(throughWire(t, event))
+	if err != nil {
+		t.Fatalf("Encode: %v\nbody %q\nevent %v", err, body, event)
+	}
+	if diff := cmp.Diff(meaning(t, body), meaning(t, encoded)); diff != "" {
+		t.Fatalf("Encode(Decode(body)) differs (-body +encoded):\n%s\nbody %q\nencoded %q", diff, body, encoded)
+	}
+	again, err := Decode(encoded)
+	if err != nil {
+		t.Fatalf("Decode(Encode): %v\nencoded %q", err, encoded)
+	}
+	if !proto.Equal(event, again) {
+		t.Fatalf("canonical body decodes to another event:\n%v\n%v\nbody %q", event, again, body)
+	}
+	if twice, err := Encode(again); err != nil || !bytes.Equal(encoded, twice) {
+		t.Fatalf("canonical form is not stable: %v\n%q\n%q", err, encoded, twice)
+	}
+	return event
+}
