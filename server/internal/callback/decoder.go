@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -21,13 +22,28 @@ type decoder struct {
 	command bool // the body has a CallbackCommand
 	content contentMark
 
+	frame *frame
+
 	// Values whose addresses become optional fields; allocated some at a time.
 	strings []string
 	ints    []int64
+	times   []timestamppb.Timestamp
+
+	small [64]byte // the composer's first buffer
+}
+
+// frame is what nearly every event has, in one allocation.
+type frame struct {
+	event   event
+	message deskbridgev1.Message
+	times   [1]timestamppb.Timestamp
+	strings [11]string
 }
 
 func newDecoder(text string) *decoder {
-	return &decoder{scanner: scanner{text: text}}
+	d := &decoder{scanner: scanner{text: text}}
+	d.buf = d.small[:0]
+	return d
 }
 
 // decodeObject reads the object at the position into m. What m does not hold exactly is the object at the returned
@@ -266,7 +282,7 @@ func (d *decoder) timeValue(p **timestamppb.Timestamp, perSecond int64) (exact b
 	if !understood || seconds < minSeconds || seconds > maxSeconds {
 		return false
 	}
-	*p = &timestamppb.Timestamp{Seconds: seconds, Nanos: int32(rest * (1e9 / perSecond))}
+	*p = d.newTime(seconds, int32(rest*(1e9/perSecond)))
 	return exact
 }
 
@@ -284,4 +300,12 @@ func (d *decoder) newInt(v int64) *int64 {
 	}
 	d.ints = append(d.ints, v)
 	return &d.ints[len(d.ints)-1]
+}
+
+func (d *decoder) newTime(seconds int64, nanos int32) *timestamppb.Timestamp {
+	if len(d.times) == cap(d.times) {
+		d.times = make([]timestamppb.Timestamp, 0, 1)
+	}
+	d.times = append(d.times, timestamppb.Timestamp{Seconds: seconds, Nanos: nanos})
+	return &d.times[len(d.times)-1]
 }

@@ -26,12 +26,12 @@ var eventFields = []field[event]{
 	},
 	{
 		name:   "MsgBody",
-		decode: func(d *decoder, m *event) bool { return decodeList(d, &message(m).Elements, elementEntry()) },
+		decode: func(d *decoder, m *event) bool { return decodeList(d, &d.message(m).Elements, elementEntry()) },
 		encode: func(w *writer, m *event) { encodeList(w, "MsgBody", m.GetMessage().GetElements(), elementEntry()) },
 	},
 	{
 		name:   "MsgKey",
-		decode: func(d *decoder, m *event) bool { return d.stringValue(&message(m).Key) },
+		decode: func(d *decoder, m *event) bool { return d.stringValue(&d.message(m).Key) },
 		encode: encodeMessageKey,
 	},
 	{
@@ -42,11 +42,9 @@ var eventFields = []field[event]{
 	stringField("SessionId", func(m *event) **string { return &m.SessionId }),
 }
 
-// message returns the event's message, which it makes when there is none yet.
-func message(m *event) *deskbridgev1.Message {
-	if m.Message == nil {
-		m.Message = new(deskbridgev1.Message)
-	}
+// message returns the event's message.
+func (d *decoder) message(m *event) *deskbridgev1.Message {
+	m.Message = &d.frame.message
 	return m.Message
 }
 
@@ -78,7 +76,9 @@ func (d *decoder) event() *event {
 		d.fail("want an object")
 		return nil
 	}
-	m := new(event)
+	d.frame = new(frame)
+	d.strings, d.times = d.frame.strings[:0], d.frame.times[:0]
+	m := &d.frame.event
 	l := decodeObject(d, m, eventFields)
 	d.end()
 	if !d.command {

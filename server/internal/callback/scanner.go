@@ -101,27 +101,24 @@ func (s *scanner) name() string {
 // literal reads the string literal that begins at pos. It returns what is between the quotes.
 func (s *scanner) literal() (raw string, escaped bool) {
 	start := s.pos + 1
-	for i := start; i < len(s.text); {
-		switch c := s.text[i]; {
-		case c == '"':
-			s.pos = i + 1
-			return s.text[start:i], escaped
-		case c == '\\':
-			n := escapeLength(s.text[i:])
-			if n == 0 {
-				s.pos = i
-				s.fail("malformed escape")
-				return "", false
-			}
-			escaped = true
-			i += n
-		case c < ' ':
-			s.pos = i
-			s.fail("control character in a string")
-			return "", false
-		default:
-			i++
+	rest := s.text[start:]
+	for i := 0; i < len(rest); i++ {
+		c := rest[i]
+		if c != '"' && c != '\\' && c >= ' ' {
+			continue
 		}
+		if c == '"' {
+			s.pos = start + i + 1
+			return rest[:i], escaped
+		}
+		n := escapeLength(rest[i:])
+		if n == 0 {
+			s.pos = start + i
+			s.fail("malformed escape or control character in a string")
+			return "", false
+		}
+		escaped = true
+		i += n - 1
 	}
 	s.pos = len(s.text)
 	s.fail("unexpected end")

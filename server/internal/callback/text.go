@@ -7,9 +7,9 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// escapeLength returns the length of the escape that text begins with, 0 when it is malformed.
+// escapeLength returns the length of the escape that text begins with, 0 when it begins with none.
 func escapeLength(text string) int {
-	if len(text) < 2 {
+	if len(text) < 2 || text[0] != '\\' {
 		return 0
 	}
 	switch text[1] {
