@@ -1,0 +1,103 @@
+package fanout
+
+import (
+	"time"
+
+	"github.com/deskbridge/deskbridge/server/internal/filter"
+	"github.com/deskbridge/deskbridge/server/internal/journal"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Event is an event ready to send. It is shared by all subscriptions: never modify it.
+type Event struct {
+	// Position and StoreTime are the journal's.
+	Position  uint64
+	StoreTime time.Time
+	// Data is the encoded SessionEvent as it was stored, without its position.
+	Data []byte
+	// Wire is the event as an entry of EventBatch.events: tag, length, Data, and the position. An EventBatch is the
+	// concatenation of such entries, since protobuf merges by concatenation.
+	Wire []byte
+
+	view *filter.Event // For events in the window.
+}
+
+// windowOverhead is what an event in the window takes beside its Wire.
+const windowOverhead = 384
+
+// Bounds of an item. A frame holds one and stays well under the 4 MiB that gRPC clients accept by default, even with a
+// single event of journal.MaxRecordBytes. More bytes would not make delivery faster, but each stalled reader holds one
+// item.
+const (
+	maxItemBytes  = 64 << 10
+	maxItemEvents = 512
+)
+
+// Field numbers of the contract.
+const (
+	batchEvents   protowire.Number = 1 // EventBatch.events
+	eventPosition protowire.Number = 2 // SessionEvent.position
+)
+
+func wireSize(r *journal.Record) int {
+	body := len(r.Data) + positionSize(r.Position)
+	return protowire.SizeTag(batchEvents) + protowire.SizeBytes(body)
+}
+
+func positionSize(position uint64) int {
+	return protowire.SizeTag(eventPosition) + protowire.SizeVarint(position)
+}
+
+// appendEvent appends r's wire form to arena, which must have room for it, and sets e to it.
+func appendEvent(arena []byte, e *Event, r *journal.Record) []byte {
+	start := len(arena)
+	arena = protowire.AppendTag(arena, batchEvents, protowire.BytesType)
+	arena = protowire.AppendVarint(arena, uint64(len(r.Data)+positionSize(r.Position)))
+	data := len(arena)
+	arena = append(arena, r.Data...)
+	end := len(arena)
+	arena = protowire.AppendTag(arena, eventPosition, protowire.VarintType)
+	arena = protowire.AppendVarint(arena, r.Position)
+	e.Position, e.StoreTime = r.Position, r.StoreTime
+	e.Data, e.Wire = arena[data:end:end], arena[start:len(arena):len(arena)]
+	return arena
+}
+
+// itemPrefix returns how many of the records fit one item, at least one, and the bytes they take on the wire.
+func itemPrefix(records []journal.Record) (n, size int) {
+	for n < len(records) && n < maxItemEvents {
+		more := wireSize(&records[n])
+		if n > 0 && size+more > maxItemBytes {
+			break
+		}
+		n, size = n+1, size+more
+	}
+	return n, size
+}
+
+// encode turns records that fit one item into events. They share one buffer, so that a batch costs one allocation and
+// lies in memory as it goes out.
+func encode(records []journal.Record, size int) []*Event {
+	arena := make([]byte, 0, size)
+	block := make([]Event, len(records))
+	events := make([]*Event, len(records))
+	for i := range records {
+		arena = appendEvent(arena, &block[i], &records[i])
+		events[i] = &block[i]
+	}
+	return events
+}
+
+// encodeView is encode for the window, where filters look at the events. After an error the events before the one that
+// can't be read are returned.
+func encodeView(records []journal.Record, size int) ([]*Event, error) {
+	events := encode(records, size)
+	views := make([]filter.Event, len(records))
+	for i, e := range events {
+		if err := views[i].Read(e.Position, e.Data); err != nil {
+			return events[:i], err
+		}
+		e.view = &views[i]
+	}
+	return events, nil
+}

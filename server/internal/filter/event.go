@@ -1,0 +1,123 @@
+package filter
+
+import (
+	"fmt"
+	"sync"
+	"weak"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// Event is what filters look at in an encoded SessionEvent. After Read any number of goroutines may match it at once.
+// It must not be copied.
+type Event struct {
+	kind, channel                                          int32
+	typeName, sessionID, appID, userID, serviceID, agentID []byte // They share the encoded event.
+	decoded                                                decoded
+}
+
+// Numbers of the fields in SessionEvent.
+const (
+	numberType      protowire.Number = 3
+	numberTypeName  protowire.Number = 4
+	numberSessionID protowire.Number = 5
+	numberAppID     protowire.Number = 8
+	numberChannel   protowire.Number = 9
+	numberUserID    protowire.Number = 11
+	numberServiceID protowire.Number = 12
+	numberAgentID   protowire.Number = 13
+)
+
+// Read sets e to the event encoded in data, which stays shared and must not change while e is in use. It does not
+// allocate. Where a field occurs twice the last one counts, as it does for a protobuf decoder.
+func (e *Event) Read(position uint64, data []byte) error {
+	*e = Event{decoded: decoded{position: position, data: data}}
+	for len(data) > 0 {
+		number, kind, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			return fmt.Errorf("%w: position %d: %w", ErrMalformed, position, protowire.ParseError(n))
+		}
+		data = data[n:]
+		if n = e.readField(number, kind, data); n < 0 {
+			return fmt.Errorf("%w: position %d: %w", ErrMalformed, position, protowire.ParseError(n))
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// readField takes one field's value from the front of data and returns its length, or a negative protowire error.
+func (e *Event) readField(number protowire.Number, kind protowire.Type, data []byte) int {
+	switch {
+	case kind == protowire.BytesType:
+		value, n := protowire.ConsumeBytes(data)
+		if field := e.bytesField(number); field != nil && n >= 0 {
+			*field = value
+		}
+		return n
+	case kind == protowire.VarintType:
+		value, n := protowire.ConsumeVarint(data)
+		if field := e.enumField(number); field != nil && n >= 0 {
+			*field = int32(value) //nolint:gosec // Protobuf defines the conversion as truncation.
+		}
+		return n
+	default:
+		return protowire.ConsumeFieldValue(number, kind, data)
+	}
+}
+
+func (e *Event) bytesField(number protowire.Number) *[]byte {
+	switch number {
+	case numberTypeName:
+		return &e.typeName
+	case numberSessionID:
+		return &e.sessionID
+	case numberAppID:
+		return &e.appID
+	case numberUserID:
+		return &e.userID
+	case numberServiceID:
+		return &e.serviceID
+	case numberAgentID:
+		return &e.agentID
+	}
+	return nil
+}
+
+func (e *Event) enumField(number protowire.Number) *int32 {
+	switch number {
+	case numberType:
+		return &e.kind
+	case numberChannel:
+		return &e.channel
+	}
+	return nil
+}
+
+// decoded is the whole event, decoded when an expression first asks for it and shared by all that ask later.
+//
+// The reference is weak because events wait in memory for slow readers: a decoded event takes several times the
+// space of its bytes, which the bound on those bytes would not count.
+type decoded struct {
+	position uint64
+	data     []byte
+	mu       sync.Mutex
+	message  weak.Pointer[deskbridgev1.SessionEvent]
+}
+
+func (d *decoded) get() (*deskbridgev1.SessionEvent, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m := d.message.Value(); m != nil {
+		return m, nil
+	}
+	m := new(deskbridgev1.SessionEvent)
+	if err := proto.Unmarshal(d.data, m); err != nil {
+		return nil, fmt.Errorf("%w: position %d", ErrMalformed, d.position) // The cause may quote the event.
+	}
+	m.Position = d.position
+	d.message = weak.Make(m)
+	return m, nil
+}
