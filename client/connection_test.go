@@ -1,0 +1,243 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/deskbridge/deskbridge/client"
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
+
+// vanishing is a listener whose connections can vanish: they stay open, and nothing passes any more. So does a peer that
+// loses its power, or a firewall that forgets.
+type vanishing struct {
+	net.Listener
+	mu          sync.Mutex
+	connections []*vanishingConn
+}
+
+func (l *vanishing) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wrapped := &vanishingConn{Conn: conn, vanished: make(chan struct{}), closed: make(chan struct{})}
+	l.connections = append(l.connections, wrapped)
+	return wrapped, nil
+}
+
+// vanish takes all connections of now.
+func (l *vanishing) vanish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, conn := range l.connections {
+		conn.vanish()
+	}
+}
+
+func (l *vanishing) accepted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.connections)
+}
+
+type vanishingConn struct {
+	net.Conn
+	once, closeOnce  sync.Once
+	vanished, closed chan struct{}
+}
+
+func (c *vanishingConn) vanish() { c.once.Do(func() { close(c.vanished) }) }
+
+func (c *vanishingConn) isGone() bool {
+	select {
+	case <-c.vanished:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *vanishingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.isGone() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+func (c *vanishingConn) Write(b []byte) (int, error) {
+	if c.isGone() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *vanishingConn) Close() error {
+	c.closeOnce.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func listen(t *testing.T, address string) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+func TestSubscribeLeavesAConnectionThatVanished(t *testing.T) {
+	t.Parallel()
+	listener := &vanishing{Listener: listen(t, "127.0.0.1:0")}
+	bridge := &scriptedBridge{scripts: []script{
+		func(request *subscribeRequest, stream serverStream) error {
+			if err := plays(nil, opened(0, 2), batch(1))(request, stream); err != nil {
+				return err
+			}
+			<-stream.Context().Done()
+			return stream.Context().Err()
+		},
+		plays(nil, opened(1, 2), batch(2), caughtUp(2)),
+	}}
+	serve(t, bridge, listener)
+	c := newClient(t, client.Config{Address: listener.Addr().String()})
+	request := batchRequest()
+	request.HeartbeatInterval = durationpb.New(50 * time.Millisecond)
+	var positions []uint64
+	for event, err := range c.Subscribe(t.Context(), request) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if positions = append(positions, event.GetPosition()); event.GetPosition() == 1 {
+			listener.vanish()
+		}
+	}
+	if len(positions) != 2 || listener.accepted() != 2 {
+		t.Errorf("events %v over %d connections", positions, listener.accepted())
+	}
+}
+
+func TestSubscribeOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	listener := listen(t, "127.0.0.1:0")
+	address := listener.Addr().String()
+	bridge := &scriptedBridge{scripts: []script{
+		stalls(opened(0, 2), batch(1)),
+		plays(nil, opened(1, 2), batch(2), caughtUp(2)),
+	}}
+	server := serve(t, bridge, listener)
+	refused := make(chan struct{}, 1)
+	hooks := client.Hooks{Reconnecting: func(cause error, _ time.Duration) {
+		if status.Code(cause) != codes.Unavailable {
+			t.Errorf("reconnecting because of %v", cause)
+		}
+		select {
+		case refused <- struct{}{}:
+		default:
+		}
+	}}
+	c := newClient(t, client.Config{Address: address})
+	var positions []uint64
+	restarted := make(chan struct{})
+	for event, err := range c.Subscribe(t.Context(), batchRequest(), client.WithHooks(hooks)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		positions = append(positions, event.GetPosition())
+		if event.GetPosition() > 1 {
+			continue
+		}
+		server.Stop()
+		go func() {
+			defer close(restarted)
+			<-refused // the cut
+			<-refused // a connection refused
+			serve(t, bridge, listen(t, address))
+		}()
+	}
+	<-restarted
+	if len(positions) != 2 {
+		t.Errorf("events %v", positions)
+	}
+}
+
+func TestSubscriptionsShareAConnection(t *testing.T) {
+	t.Parallel()
+	listener := &vanishing{Listener: listen(t, "127.0.0.1:0")}
+	bridge := &scriptedBridge{scripts: []script{plays(nil, opened(0, 1), batch(1), caughtUp(1))}}
+	serve(t, bridge, listener)
+	c := newClient(t, client.Config{Address: listener.Addr().String()})
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := collect(t, c, batchRequest()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := listener.accepted(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestGeneratedCodeUsesTheClient(t *testing.T) {
+	t.Parallel()
+	listener := listen(t, "127.0.0.1:0")
+	serve(t, &scriptedBridge{scripts: []script{plays(nil, opened(0, 0))}}, listener)
+	service := deskbridgev1.NewSessionEventServiceClient(newClient(t, client.Config{Address: listener.Addr().String()}))
+
+	_, err := service.GetJournalInfo(t.Context(), &deskbridgev1.GetJournalInfoRequest{})
+	e, ok := errors.AsType[*client.Error](err)
+	if !ok || e.Reason != deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE {
+		t.Errorf("unary call: %v", err)
+	}
+	stream, err := service.Subscribe(t.Context(), &subscribeRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := stream.Recv()
+	if err != nil || response.GetOpened() == nil {
+		t.Errorf("stream: %v, %v", response, err)
+	}
+}
+
+func TestNewRefusesAFaultyConfig(t *testing.T) {
+	t.Parallel()
+	tests := map[string]client.Config{
+		"no address":        {},
+		"both ways":         {Address: "bridge:9090", Plaintext: true, TLS: tlsConfig(nil)},
+		"not a gRPC target": {Address: "bridge:9090", DialOptions: []grpc.DialOption{grpc.WithDisableServiceConfig(), grpc.WithDefaultServiceConfig("{")}},
+	}
+	for name, config := range tests {
+		if c, err := client.New(config); err == nil {
+			t.Errorf("%s: accepted", name)
+			_ = c.Close()
+		}
+	}
+}
+
+func TestCloseTwice(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, client.Config{Address: "127.0.0.1:1"})
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	err := c.Invoke(context.Background(), "/any/method", &subscribeRequest{}, &subscribeResponse{})
+	if status.Code(err) != codes.Canceled {
+		t.Errorf("a call after Close ended with %v", err)
+	}
+}
