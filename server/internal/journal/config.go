@@ -18,6 +18,9 @@ const (
 	SyncInterval Sync = "interval"
 )
 
+// syncInterval is what SyncInterval can lose.
+const syncInterval = time.Second
+
 // Defaults of Config.
 const (
 	// DefaultDedupeWindow covers a vendor that repeats a callback within minutes. Each key costs some 200 bytes of heap
@@ -77,8 +80,9 @@ func (c Config) validate() error {
 		return errors.New("journal: Dir is empty")
 	case c.Sync != SyncAlways && c.Sync != SyncInterval:
 		return fmt.Errorf("journal: Sync is %q, want %q or %q", c.Sync, SyncAlways, SyncInterval)
-	case c.DedupeWindow < 0:
-		return fmt.Errorf("journal: DedupeWindow is negative: %s", c.DedupeWindow)
+	case c.DedupeWindow < c.AckTimeout:
+		return fmt.Errorf("journal: DedupeWindow is %s, shorter than the AckTimeout, %s",
+			c.DedupeWindow, c.AckTimeout)
 	case c.MaxBytes < 0:
 		return fmt.Errorf("journal: MaxBytes is negative: %d", c.MaxBytes)
 	case c.QuarantineBytes < 0:

@@ -61,6 +61,11 @@ func (d *directory) close() error { return d.lock.Close() }
 
 func (d *directory) streams() string { return filepath.Join(d.path, streamsDir) }
 
+// blocks is where the log engine keeps the messages of a stream.
+func (d *directory) blocks(stream string) string {
+	return filepath.Join(d.streams(), "jetstream", "$G", "streams", stream, "msgs")
+}
+
 func (d *directory) checkFormat() error {
 	content, err := os.ReadFile(filepath.Join(d.path, formatFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -118,17 +123,17 @@ func syncPath(path string) error {
 	return nil
 }
 
-// syncStored syncs what a process that was killed had written but not synced. Without it a repeated callback would be
-// acknowledged as a duplicate of a record that a power cut can still take away.
-func syncStored(root string) error {
-	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return err
+// syncTree syncs everything in and below a directory. At the start it is for what a process that was killed had
+// written and not synced: without it a repeated callback would be acknowledged as a duplicate of a record that a power
+// cut can still take away.
+func syncTree(root string) error {
+	return filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err == nil {
+			err = syncPath(path)
 		}
-		return syncPath(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // removed meanwhile
+		}
+		return err
 	})
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
 }

@@ -15,19 +15,21 @@ const (
 	// startLimit bounds the start of the embedded server. After a crash it reads every stored block again, which takes
 	// about a second for each gigabyte.
 	startLimit = 10 * time.Minute
-	// syncInterval is what SyncInterval can lose.
-	syncInterval = time.Second
 )
 
 // startEmbedded runs a nats-server inside this process. It listens nowhere and takes no signals.
+//
+// Its SyncAlways stays off: it would sync every message for itself. The server has a message written to its block file
+// when it acknowledges it, and the journal syncs that file for many messages at once. Measured against one synced
+// publish per request, that is 4 times faster at 16 callers and 10 to 15 times at 256. The server's atomic batches,
+// which are synced once each, are 2 to 7 times slower than this: each is staged in a file store of its own, costs
+// twice the processor time, and is refused whole for one duplicate. Its fast batches sync every message.
 func startEmbedded(ctx context.Context, storeDir string, config Config) (*server.Server, error) {
 	embedded, err := server.NewServer(&server.Options{
-		ServerName:   "deskbridge",
-		DontListen:   true,
-		JetStream:    true,
-		StoreDir:     storeDir,
-		SyncAlways:   config.Sync == SyncAlways,
-		SyncInterval: syncInterval,
+		ServerName: "deskbridge",
+		DontListen: true,
+		JetStream:  true,
+		StoreDir:   storeDir,
 		// The journal watches the disk itself; the server would take its limit from the room there is at the start.
 		JetStreamMaxStore: 1 << 60,
 		NoSigs:            true,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,9 @@ type Journal struct {
 	quarantine jetstream.Stream
 	epoch      string
 	durable    *mark
+	blocks     *blockFiles
+	committer  *committer
+	ticker     *time.Ticker // of SyncInterval
 	closed     atomic.Bool
 }
 
@@ -40,9 +44,6 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 
 func (j *Journal) open(ctx context.Context) (err error) {
 	if j.directory, err = openDirectory(j.config.Dir); err != nil {
-		return err
-	}
-	if err := syncStored(j.directory.streams()); err != nil {
 		return err
 	}
 	if j.embedded, err = startEmbedded(ctx, j.directory.streams(), j.config); err != nil {
@@ -64,10 +65,25 @@ func (j *Journal) openStreams(ctx context.Context) (err error) {
 	if j.quarantine, err = openStream(ctx, j.jetstream, quarantineConfig(j.config)); err != nil {
 		return err
 	}
+	if err := syncTree(j.directory.streams()); err != nil {
+		return err
+	}
 	info := j.events.CachedInfo()
 	j.epoch = info.Config.Metadata[epochKey]
 	j.durable.advance(info.State.LastSeq)
+	j.startCommitter(ctx, info.State.LastSeq)
 	return nil
+}
+
+func (j *Journal) startCommitter(ctx context.Context, head uint64) {
+	p := &publisher{connection: j.connection, jetstream: j.jetstream, alone: true, head: head}
+	j.blocks = newBlockFiles(j.directory.blocks(eventsStream))
+	var interval <-chan time.Time
+	if j.config.Sync == SyncInterval {
+		j.ticker = time.NewTicker(syncInterval)
+		interval = j.ticker.C
+	}
+	j.committer = startCommitter(ctx, p, j.blocks.sync, interval, j.durable)
 }
 
 // Close ends every Reader and waiting Append with ErrClosed, and gives the data directory free. Closing twice is fine.
@@ -75,8 +91,16 @@ func (j *Journal) Close() error {
 	if j.closed.Swap(true) {
 		return nil
 	}
-	// 1. Nobody waits any more. 2. No more requests. 3. The server writes its state. 4. The next process may come.
+	// 1. Readers stop. 2. What is being stored is answered. 3. No more requests. 4. The server writes its state.
+	// 5. The next process may come.
 	j.durable.close()
+	var errs []error
+	if j.committer != nil {
+		errs = append(errs, j.committer.close(), j.blocks.close())
+	}
+	if j.ticker != nil {
+		j.ticker.Stop()
+	}
 	if j.connection != nil {
 		j.connection.Close()
 	}
@@ -84,9 +108,9 @@ func (j *Journal) Close() error {
 		stopEmbedded(j.embedded)
 	}
 	if j.directory != nil {
-		return j.directory.close()
+		errs = append(errs, j.directory.close())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Epoch names this life of the journal. It survives restarts, and changes when the data directory is deleted.

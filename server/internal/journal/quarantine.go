@@ -44,7 +44,7 @@ func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("journal: quarantine: %w", engineError(err))
 	}
-	return ack.Sequence, nil
+	return ack.Sequence, q.sync()
 }
 
 // Get returns the record, or ErrNotFound.
@@ -92,6 +92,14 @@ func (q *Quarantine) Delete(ctx context.Context, id uint64) error {
 	}
 	if err != nil {
 		return fmt.Errorf("journal: quarantine: %w", engineError(err))
+	}
+	return q.sync()
+}
+
+// sync syncs all files: deletions make the engine rewrite some, and there are never many.
+func (q *Quarantine) sync() error {
+	if err := syncTree(q.journal.directory.blocks(quarantineStream)); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
 }

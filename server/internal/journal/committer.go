@@ -1,0 +1,187 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// queueLimit bounds the entries that wait to be published.
+	queueLimit = 4096
+	// groupEntries and groupBytes bound a group: what the log engine has to hold at once, and how long the first entry
+	// waits for the last.
+	groupEntries = 1024
+	groupBytes   = 8 << 20
+)
+
+// committer is the group commit: whatever waits is published together, and synced together. Neither step waits to have
+// more to do, so a single caller pays one round trip and one sync, and a thousand share them.
+//
+// Two goroutines: while one group is synced the next one is published.
+type committer struct {
+	publisher *publisher
+	sync      func() error     // makes everything that was published so far durable
+	interval  <-chan time.Time // when to sync, nil for each group
+	durable   *mark
+
+	queue     chan *pending
+	published chan []*pending
+	held      *pending // taken from the queue, but too large for the group
+	stop      chan struct{}
+	stopped   chan struct{}
+	broken    error // of a sync; belongs to complete, and to close after it
+}
+
+func startCommitter(
+	ctx context.Context, p *publisher, sync func() error, interval <-chan time.Time, durable *mark,
+) *committer {
+	c := &committer{
+		publisher: p,
+		sync:      sync,
+		interval:  interval,
+		durable:   durable,
+		queue:     make(chan *pending, queueLimit),
+		published: make(chan []*pending),
+		stop:      make(chan struct{}),
+		stopped:   make(chan struct{}),
+	}
+	go c.publish(context.WithoutCancel(ctx))
+	go c.complete()
+	return c
+}
+
+// close fails what still waits with ErrClosed, and syncs what was published.
+func (c *committer) close() error {
+	close(c.stop)
+	<-c.stopped
+	return c.broken
+}
+
+func (c *committer) enqueue(p *pending) error {
+	select {
+	case <-c.stop:
+		return ErrClosed
+	default:
+	}
+	select {
+	case c.queue <- p:
+		return nil
+	default:
+		return fmt.Errorf("%w: %d entries wait already", ErrUnavailable, queueLimit)
+	}
+}
+
+func (c *committer) publish(ctx context.Context) {
+	defer close(c.published)
+	for c.await() {
+		if entries := c.gather(); len(entries) > 0 {
+			c.publisher.publish(ctx, entries)
+			c.published <- entries
+		}
+	}
+}
+
+// await returns true with an entry in held, false after close.
+func (c *committer) await() bool {
+	if c.held == nil {
+		select {
+		case c.held = <-c.queue:
+		case <-c.stop:
+			return false
+		}
+	}
+	return true
+}
+
+// gather takes held and what waits behind it, as far as it makes one group.
+func (c *committer) gather() []*pending {
+	g, bytes := newGroup(), 0
+	for c.held != nil && len(g.entries) < groupEntries {
+		if bytes += len(c.held.message.Data); bytes > groupBytes && len(g.entries) > 0 {
+			break
+		}
+		g.add(c.held)
+		select {
+		case c.held = <-c.queue:
+		default:
+			c.held = nil
+		}
+	}
+	return g.entries
+}
+
+// complete syncs and answers. When a sync fails nobody knows what is on disk, and a second one that succeeds would not
+// mean that it is: nothing is acknowledged any more until the journal is opened anew.
+func (c *committer) complete() {
+	defer close(c.stopped)
+	for {
+		select {
+		case group, open := <-c.published:
+			if !open {
+				c.syncOnce()
+				c.refuse()
+				return
+			}
+			if c.interval == nil {
+				c.syncOnce()
+			}
+			c.answer(group)
+		case <-c.interval:
+			c.syncOnce()
+		}
+	}
+}
+
+func (c *committer) syncOnce() {
+	if c.broken == nil {
+		c.broken = c.sync()
+	}
+}
+
+func (c *committer) answer(group []*pending) {
+	if c.broken != nil {
+		fail(group, fmt.Errorf("%w: %w", ErrUnavailable, c.broken))
+	}
+	for _, p := range group {
+		c.durable.advance(p.result.receipt.Position)
+		p.finish()
+	}
+}
+
+// refuse empties the queue after close.
+func (c *committer) refuse() {
+	if c.held != nil {
+		fail([]*pending{c.held}, ErrClosed)
+		c.held.finish()
+	}
+	for {
+		select {
+		case p := <-c.queue:
+			fail([]*pending{p}, ErrClosed)
+			p.finish()
+		default:
+			return
+		}
+	}
+}
+
+// group is what is published together. A callback that comes many times at once takes one place in it.
+type group struct {
+	entries []*pending
+	byID    map[string]*pending
+}
+
+func newGroup() *group { return &group{byID: map[string]*pending{}} }
+
+func (g *group) add(p *pending) {
+	if time.Now().After(p.deadline) {
+		return // its Append has returned
+	}
+	if first := g.byID[p.id()]; first != nil {
+		first.copies = append(first.copies, p)
+		return
+	}
+	g.byID[p.id()] = p
+	g.entries = append(g.entries, p)
+}
