@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -89,14 +90,17 @@ func checkLossless(t testing.TB, body []byte) *deskbridgev1.SessionEvent {
 	if err != nil {
 		t.Fatalf("Encode: %v\nbody %q\nevent %v", err, body, event)
 	}
-	if diff := cmp.Diff(meaning(t, body), meaning(t, encoded)); diff != "" {
+	if want, got := meaning(t, body), meaning(t, encoded); !reflect.DeepEqual(want, got) {
+		diff := cmp.Diff(want, got)
 		t.Fatalf("Encode(Decode(body)) differs (-body +encoded):\n%s\nbody %q\nencoded %q", diff, body, encoded)
 	}
 	again, err := Decode(encoded)
 	if err != nil {
 		t.Fatalf("Decode(Encode): %v\nencoded %q", err, encoded)
 	}
-	if !proto.Equal(event, again) {
+	// Entries of members that are overridden later count against the limit, so that only in a long body with
+	// duplicates the canonical form may have more of them typed.
+	if len(body) < 2*maxEntries && !proto.Equal(event, again) {
 		t.Fatalf("canonical body decodes to another event:\n%v\n%v\nbody %q", event, again, body)
 	}
 	if twice, err := Encode(again); err != nil || !bytes.Equal(encoded, twice) {
