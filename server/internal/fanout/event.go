@@ -88,16 +88,26 @@ func encode(records []journal.Record, size int) []*Event {
 	return events
 }
 
-// encodeView is encode for the window, where filters look at the events. After an error the events before the one that
-// can't be read are returned.
-func encodeView(records []journal.Record, size int) ([]*Event, error) {
-	events := encode(records, size)
-	views := make([]filter.Event, len(records))
+// encodeViews turns any number of records into events for the window, where filters look at them. After an error the
+// events before the one that can't be read are returned.
+func encodeViews(records []journal.Record) (all []*Event, err error) {
+	for len(records) > 0 && err == nil {
+		n, size := itemPrefix(records) // What shares a buffer stays in memory together, so it must not be too much.
+		events := encode(records[:n], size)
+		n, err = readViews(events)
+		all, records = append(all, events[:n]...), records[len(events):]
+	}
+	return all, err
+}
+
+// readViews returns how many events could be read.
+func readViews(events []*Event) (int, error) {
+	views := make([]filter.Event, len(events))
 	for i, e := range events {
 		if err := views[i].Read(e.Position, e.Data); err != nil {
-			return events[:i], err
+			return i, err
 		}
 		e.view = &views[i]
 	}
-	return events, nil
+	return len(events), nil
 }

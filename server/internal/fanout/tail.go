@@ -129,20 +129,17 @@ func (t *tail) jump(position uint64) {
 	t.hub.restart(position)
 }
 
-// take publishes records, item by item.
+// take publishes records.
 func (t *tail) take(records []journal.Record) {
-	for len(records) > 0 {
-		n, size := itemPrefix(records)
-		events, err := encodeView(records[:n], size)
-		t.hub.publish(events)
-		if err != nil {
-			n = len(events) + 1
-			t.hub.config.Logger.Error("the journal holds an event that can't be decoded", "error", err)
-			t.jump(records[n-1].Position)
-		}
-		t.after = records[n-1].Position
-		records = records[n:]
+	events, err := encodeViews(records)
+	t.hub.publish(events)
+	t.after = records[len(records)-1].Position
+	if err == nil {
+		return
 	}
+	// Nobody can tell who wants an event that can't be decoded: let everyone come across it in the journal.
+	t.hub.config.Logger.Error("the journal holds an event that can't be decoded", "error", err)
+	t.jump(t.after)
 }
 
 // publish adds events to the window and wakes those who want them.
