@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"testing"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -17,8 +16,14 @@ import (
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
+// fataler is a test, or the draw of a property.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // meaning parses a body with encoding/json, numbers as their literals, and applies the documented normalisations.
-func meaning(t testing.TB, body []byte) any {
+func meaning(t fataler, body []byte) any {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(markSurrogates(strings.TrimPrefix(string(body), byteOrderMark))))
 	decoder.UseNumber()
@@ -63,7 +68,7 @@ func markSurrogates(body string) string {
 }
 
 // throughWire returns the event as a subscriber gets it.
-func throughWire(t testing.TB, event *deskbridgev1.SessionEvent) *deskbridgev1.SessionEvent {
+func throughWire(t fataler, event *deskbridgev1.SessionEvent) *deskbridgev1.SessionEvent {
 	t.Helper()
 	data, err := proto.Marshal(event)
 	if err != nil {
@@ -80,7 +85,7 @@ func throughWire(t testing.TB, event *deskbridgev1.SessionEvent) *deskbridgev1.S
 }
 
 // checkLossless checks that body decodes, and comes back whole from the event.
-func checkLossless(t testing.TB, body []byte) *deskbridgev1.SessionEvent {
+func checkLossless(t fataler, body []byte) *deskbridgev1.SessionEvent {
 	t.Helper()
 	event, err := Decode(body)
 	if err != nil {
