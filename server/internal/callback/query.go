@@ -71,7 +71,8 @@ func (q *Query) field(name string) *string {
 		{"Sign", &q.Sign},
 		{"RequestTime", &q.RequestTime},
 	} {
-		if strings.EqualFold(name, known.name) {
+		// The lengths differ where a letter folds to ASCII from outside of it.
+		if len(name) == len(known.name) && strings.EqualFold(name, known.name) {
 			return known.field
 		}
 	}
