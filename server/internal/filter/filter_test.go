@@ -231,3 +231,27 @@ func TestExpressionFailure(t *testing.T) {
 		})
 	}
 }
+
+func TestMatchDoesNotAllocate(t *testing.T) {
+	data, err := proto.Marshal(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := NewIndex[int]()
+	for _, c := range matchCases() {
+		if f := compile(t, c.filter); f.HasFields() {
+			x.Add(f, x.Len())
+		}
+	}
+	e := new(Event)
+	owners := x.AppendMatches(nil, read(t, sample()))
+	allocations := testing.AllocsPerRun(100, func() {
+		if err := e.Read(1, data); err != nil {
+			t.Fatal(err)
+		}
+		owners = x.AppendMatches(owners[:0], e)
+	})
+	if allocations != 0 || len(owners) == 0 {
+		t.Errorf("%v allocations for %d matches", allocations, len(owners))
+	}
+}
