@@ -12,16 +12,16 @@ import (
 type console struct {
 	in       io.Reader
 	out, err io.Writer
-	// colour: out is a terminal, and the user has not declined colours. progress: err is a terminal.
-	colour, progress bool
+	// colour: out is a terminal, and the user has not declined colours. interactive: err is a terminal.
+	colour, interactive bool
 }
 
 func newConsole(in, out, err *os.File) *console {
 	_, declined := os.LookupEnv("NO_COLOR")
 	return &console{
 		in: in, out: out, err: err,
-		colour:   isTerminal(out) && !declined && os.Getenv("TERM") != "dumb",
-		progress: isTerminal(err),
+		colour:      isTerminal(out) && !declined && os.Getenv("TERM") != "dumb",
+		interactive: isTerminal(err),
 	}
 }
 

@@ -17,12 +17,12 @@ import (
 
 type simulateCommand struct {
 	webhookFlags
-	Sessions    uint64        `help:"How many sessions to play; 0: until interrupted." default:"20" placeholder:"N"`
-	Rate        float64       `help:"Callbacks in one second over all sessions; 0: as fast as answers come." default:"20" placeholder:"N"`
-	Concurrency int           `help:"How many sessions are under way at once." default:"16" placeholder:"N"`
+	Sessions    uint64        `help:"How many sessions to play; 0: until interrupted." default:"20"`
+	Rate        float64       `help:"Callbacks in one second over all sessions; 0: as fast as answers come." default:"20"`
+	Concurrency int           `help:"How many sessions are under way at once." default:"16"`
 	Seed        *uint64       `help:"Decides everything about the sessions, their ids and RequestIDs too, but for the times. A bridge takes a second run with one seed as repeats. Random when absent." placeholder:"N"`
-	Duplicates  float64       `help:"Share of callbacks to post a second time with the same RequestID, 0 to 1." default:"0" placeholder:"RATIO"`
-	Retry       time.Duration `help:"Post a callback that was not acknowledged again, with the same RequestID, for this long." default:"0s" placeholder:"DURATION"`
+	Duplicates  float64       `help:"Share of callbacks to post a second time with the same RequestID, 0 to 1." default:"0"`
+	Retry       time.Duration `help:"Post a callback that was not acknowledged again, with the same RequestID, for this long." default:"0s"`
 	Record      string        `help:"File to append a line of JSON to for each acknowledged callback." placeholder:"FILE"`
 }
 
@@ -94,7 +94,7 @@ func (c *simulateCommand) progressBar(console *console) *progressbar.ProgressBar
 	}
 	return progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(console.err),
-		progressbar.OptionSetVisibility(console.progress),
+		progressbar.OptionSetVisibility(console.interactive),
 		progressbar.OptionSetDescription("sessions"),
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),

@@ -20,9 +20,9 @@ type tailCommand struct {
 	Agent   []string `help:"Only this agent. Repeatable." sep:"none" placeholder:"ID"`
 	Filter  string   `help:"Only events for which this CEL expression over event holds, such as 'event.satisfaction_rating <= 2'." placeholder:"EXPR"`
 
-	From          string `help:"Where to start: latest, earliest, a cursor, or a time as 2006-01-02T15:04:05Z." default:"latest" placeholder:"START"`
+	From          string `help:"Where to start: latest (default), earliest, a cursor, or a time as 2006-01-02T15:04:05Z." default:"latest" placeholder:"START"`
 	UntilCaughtUp bool   `help:"End after the last event that there is."`
-	Output        string `short:"o" help:"How to print an event: pretty, json (one line each), or go-template=TEMPLATE over the Go type SessionEvent." default:"pretty" placeholder:"FORMAT"`
+	Output        string `short:"o" help:"How to print an event: pretty (default), json (a line each), or go-template=TEMPLATE over the Go type SessionEvent, with the functions content, escape and json." default:"pretty" placeholder:"FORMAT"`
 }
 
 // Run ends without an error when it is interrupted.
@@ -116,8 +116,11 @@ func stateNotes(console *console) client.Hooks {
 	connected := false
 	return client.Hooks{
 		Connected: func(opened *deskbridgev1.SubscriptionOpened) {
-			if connected {
+			switch {
+			case connected:
 				console.notef("connected again")
+			case console.interactive:
+				console.notef("connected, position %d of %d", opened.GetStartPosition(), opened.GetHeadPosition())
 			}
 			if opened.GetExpired() {
 				console.notef("gap: events before position %d are no longer retained", opened.GetStartPosition())

@@ -47,7 +47,7 @@ func summary(element *deskbridgev1.MessageElement) string {
 	case *deskbridgev1.MessageElement_File:
 		return describe("file", quote(content.File.GetName()), size(content.File.GetSize()))
 	case *deskbridgev1.MessageElement_Video:
-		return describe("video", seconds(content.Video.GetSeconds()), size(content.Video.GetSize()), Escape(content.Video.GetFormat()))
+		return video(content.Video)
 	case *deskbridgev1.MessageElement_Relay:
 		return relay(content.Relay)
 	default:
@@ -60,8 +60,12 @@ func location(l *deskbridgev1.LocationElement) string {
 		fmt.Sprintf("%.5f,%.5f", l.GetLatitude(), l.GetLongitude()))
 }
 
+// custom shows the payload only where there is nothing for people.
 func custom(c *deskbridgev1.CustomElement) string {
-	return describe("custom", quoteUnlessEmpty(c.GetDescription()), quoteUnlessEmpty(c.GetData()))
+	if c.GetDescription() != "" {
+		return describe("custom", quote(c.GetDescription()))
+	}
+	return describe("custom", clip(c.GetData()))
 }
 
 func image(i *deskbridgev1.ImageElement) string {
@@ -73,12 +77,16 @@ func image(i *deskbridgev1.ImageElement) string {
 	return "image"
 }
 
+func video(v *deskbridgev1.VideoElement) string {
+	return describe("video", seconds(v.GetSeconds()), size(v.GetSize()), Escape(v.GetFormat()))
+}
+
 func relay(r *deskbridgev1.RelayElement) string {
 	return describe("relay", quote(r.GetTitle()), fmt.Sprintf("%d messages", r.GetMessageCount()))
 }
 
 func unknown(element *deskbridgev1.MessageElement) string {
-	return describe("element", Escape(element.GetTypeName()), quoteUnlessEmpty(element.GetOther().GetContentJson()))
+	return describe("element", Escape(element.GetTypeName()), clip(element.GetOther().GetContentJson()))
 }
 
 // describe joins the parts that are not empty.
@@ -121,8 +129,19 @@ func quoteUnlessEmpty(text string) string {
 
 // quote makes a text one visible line, and shows the beginning of a long one.
 func quote(text string) string {
-	if cut := shorten(text, textWidth); cut != text {
-		return strconv.QuoteToGraphic(cut) + "…"
+	shown := shorten(text, textWidth)
+	return strconv.QuoteToGraphic(shown) + ellipsis(text, shown)
+}
+
+// clip does the same without quotes, for what is no text but a payload.
+func clip(payload string) string {
+	shown := shorten(payload, textWidth)
+	return Escape(shown) + ellipsis(payload, shown)
+}
+
+func ellipsis(text, shown string) string {
+	if len(shown) < len(text) {
+		return "…"
 	}
-	return strconv.QuoteToGraphic(text)
+	return ""
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	timeLayout = "15:04:05.000"
+	timeLayout = "2006-01-02 15:04:05.000"
 	// sessionWidth shows the first group of a UUID, which tells the sessions of a day apart.
 	sessionWidth = 8
 	// typeWidth fits the longest documented type.
