@@ -95,8 +95,11 @@ func (d *decoder) event() *event {
 	return m
 }
 
-// event writes the whole body.
+// event writes the whole body; of an event that is nil, that of an empty one.
 func (w *writer) event(m *event) {
+	if m == nil {
+		m = new(event)
+	}
 	l := w.begin()
 	encodeFields(w, m, eventFields)
 	w.extra(m.GetExtraJson())

@@ -116,19 +116,17 @@ func TestRelayDepth(t *testing.T) {
 	}
 }
 
-const hostileSize = 1 << 20
-
-// hostileBodies are made to cost much more than their size, which is hostileSize, about.
-func hostileBodies() map[string]string {
+// hostileBodies are made to cost much more than their size, which is about the given one.
+func hostileBodies(size int) map[string]string {
 	fill := func(head, unit, tail string) string {
-		n := (hostileSize - len(head) - len(tail)) / len(unit)
+		n := (size - len(head) - len(tail)) / len(unit)
 		return head + strings.Repeat(unit, n)[:n*len(unit)-1] + tail // without the last comma
 	}
 	wrap := func(times int, head, tail, inner string) string {
 		return strings.Repeat(head, times) + inner + strings.Repeat(tail, times)
 	}
-	text := `"` + strings.Repeat("x", hostileSize*9/10) + `"`
-	unordered := rand.New(rand.NewPCG(1, 2)).Perm(hostileSize / 11)
+	text := `"` + strings.Repeat("x", size*9/10) + `"`
+	unordered := rand.New(rand.NewPCG(1, 2)).Perm(size / 11)
 	var members strings.Builder
 	for _, i := range unordered {
 		fmt.Fprintf(&members, `"m%d":0,`, i)
@@ -150,28 +148,28 @@ func hostileBodies() map[string]string {
 		"renditions":                    fill(`{"MsgBody":[{"MsgType":"TIMImageElem","MsgContent":{"ImageInfoArray":[`, `{},`, `]}}]}`),
 		"digest":                        fill(`{"MsgBody":[{"MsgType":"TIMRelayElem","MsgContent":{"AbstractList":[`, `"",`, `]}}]}`),
 		"arrays":                        fill(`{"X":[`, `[],`, `]}`),
-		"number":                        `{"EventTime":` + strings.Repeat("9", hostileSize) + `}`,
-		"number with fraction":          `{"EventTime":1.` + strings.Repeat("0", hostileSize) + `1}`,
+		"number":                        `{"EventTime":` + strings.Repeat("9", size) + `}`,
+		"number with fraction":          `{"EventTime":1.` + strings.Repeat("0", size) + `1}`,
 		"coordinate": `{"MsgBody":[{"MsgType":"TIMLocationElem","MsgContent":{"Latitude":0.` +
-			strings.Repeat("1", hostileSize) + `}}]}`,
-		"white space":             `{` + strings.Repeat(" ", hostileSize) + `}`,
+			strings.Repeat("1", size) + `}}]}`,
+		"white space":             `{` + strings.Repeat(" ", size) + `}`,
 		"unordered at each depth": `{"X":` + wrap(maxDepth-2, `{"b":`, `,"a":0}`, text) + `}`,
 		"type changed at each relay": `{"MsgBody":[` + wrap(maxRelays+1, relayed, `]}]},"MsgType":"x","MsgType":"TIMRelayElem"}`,
 			`{"MsgType":"TIMTextElem","MsgContent":{"Text":`+text+`}}`) + `]}`,
 		"type behind at each relay": `{"MsgBody":[` + wrap(2*maxRelays, `{"MsgContent":{"MsgList":[{"MsgBody":[`,
 			`]}]},"MsgType":"TIMRelayElem"}`, `{"MsgContent":{"Text":`+text+`},"MsgType":"TIMTextElem"}`) + `]}`,
 		"entries in each relay": `{"MsgBody":[` + wrap(maxRelays-1, `{"MsgType":"TIMRelayElem","MsgContent":{"MsgList":[{"MsgBody":[`,
-			`]}]}}`, strings.Repeat(`0,`, hostileSize/2)+`0`) + `]}`,
-		"open braces":    strings.Repeat(`{"":`, hostileSize/4),
-		"open brackets":  `{"":` + strings.Repeat(`[`, hostileSize),
-		"open quotation": `{"` + strings.Repeat(`\\`, hostileSize/2),
+			`]}]}}`, strings.Repeat(`0,`, size/2)+`0`) + `]}`,
+		"open braces":    strings.Repeat(`{"":`, size/4),
+		"open brackets":  `{"":` + strings.Repeat(`[`, size),
+		"open quotation": `{"` + strings.Repeat(`\\`, size/2),
 	}
 }
 
 // TestHostileMemory bounds what decoding allocates in all, of which only a part is in use at any time.
 func TestHostileMemory(t *testing.T) {
-	const factor = 48
-	for name, body := range hostileBodies() {
+	const size, factor = 1 << 20, 48
+	for name, body := range hostileBodies(size) {
 		t.Run(name, func(t *testing.T) {
 			data := []byte(body)
 			var before, after runtime.MemStats
@@ -181,7 +179,7 @@ func TestHostileMemory(t *testing.T) {
 			if strings.HasPrefix(name, "open ") == (err == nil) {
 				t.Errorf("Decode: %v", err)
 			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > factor*hostileSize {
+			if used := after.TotalAlloc - before.TotalAlloc; used > factor*size {
 				t.Errorf("decoding %d bytes allocates %d, want at most %d times the size", len(data), used, factor)
 			}
 		})
@@ -190,7 +188,8 @@ func TestHostileMemory(t *testing.T) {
 
 // TestHostileLossless checks that also the limits lose nothing.
 func TestHostileLossless(t *testing.T) {
-	for name, body := range hostileBodies() {
+	const size = 1 << 16
+	for name, body := range hostileBodies(size) {
 		if strings.HasPrefix(name, "open ") {
 			continue
 		}
@@ -203,7 +202,7 @@ func TestHostileLossless(t *testing.T) {
 
 // BenchmarkHostile shows the time for bodies of 1 MiB that are made to cost much.
 func BenchmarkHostile(b *testing.B) {
-	for name, body := range hostileBodies() {
+	for name, body := range hostileBodies(1 << 20) {
 		data := []byte(body)
 		b.Run(strings.ReplaceAll(name, " ", "_"), func(b *testing.B) {
 			b.SetBytes(int64(len(data)))

@@ -42,6 +42,9 @@ func encodeList[T any](w *writer, name string, list []*T, of entry[T]) {
 		if i > 0 {
 			w.buf = append(w.buf, ',')
 		}
+		if m == nil {
+			m = new(T)
+		}
 		if raw := *of.raw(m); raw != "" {
 			w.raw("raw_json", raw)
 		} else {
