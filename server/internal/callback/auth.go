@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -65,11 +66,11 @@ func NewAuthenticator(config AuthConfig) (*Authenticator, error) {
 	if config.MaxSkew < 0 {
 		return nil, fmt.Errorf("callback max skew: want a positive duration, have %v", config.MaxSkew)
 	}
-	a := &Authenticator{tokens: slices.Clone(config.Tokens), maxSkew: config.MaxSkew, appIDs: slices.Clone(config.AppIDs)}
-	if a.maxSkew == 0 {
-		a.maxSkew = DefaultMaxSkew
-	}
-	return a, nil
+	return &Authenticator{
+		tokens:  slices.Clone(config.Tokens),
+		maxSkew: cmp.Or(config.MaxSkew, DefaultMaxSkew),
+		appIDs:  slices.Clone(config.AppIDs),
+	}, nil
 }
 
 // Signed reports whether callbacks must be signed.

@@ -49,7 +49,7 @@ func run(b *testing.B, bodies, inputs [][]byte, decode func([]byte) error) {
 // encoding/json, which reads the bodies into a struct and loses what that has no field for.
 func BenchmarkDecode(b *testing.B) {
 	bodies, protobufs := sampleBodies(b)
-	b.Run("callback", func(b *testing.B) {
+	b.Run("deskbridge", func(b *testing.B) {
 		run(b, bodies, bodies, func(data []byte) error {
 			_, err := Decode(data)
 			return err
@@ -60,7 +60,7 @@ func BenchmarkDecode(b *testing.B) {
 			return protojson.Unmarshal(data, new(deskbridgev1.SessionEvent))
 		})
 	})
-	b.Run("encoding_json", func(b *testing.B) {
+	b.Run("encoding-json", func(b *testing.B) {
 		run(b, bodies, bodies, func(data []byte) error {
 			return json.Unmarshal(data, new(plainBody))
 		})
@@ -69,7 +69,7 @@ func BenchmarkDecode(b *testing.B) {
 
 // plainBody is what one would write without this package.
 type plainBody struct {
-	CallbackCommand, SessionId, Event, ChannelType, ClientUserId, CustomerServiceId, AgentId, ForwardFromAgentId *string
+	CallbackCommand, SessionID, Event, ChannelType, ClientUserID, CustomerServiceID, AgentID, ForwardFromAgentID *string
 
 	EventTime            *int64
 	MsgKey               *string

@@ -5,8 +5,9 @@ import (
 	"strconv"
 	"strings"
 
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
 // maxEntries bounds the array entries that become messages or strings of their own. An entry takes two bytes of a

@@ -17,14 +17,22 @@ func TestDeviations(t *testing.T) {
 	t.Parallel()
 	rows := []struct{ name, body, want string }{
 		// Scalars.
-		{"time as a string", `{"EventTime":"1670574414123"}`,
-			`{"eventTime":"2022-12-09T08:26:54.123Z","extraJson":"{\"EventTime\":\"1670574414123\"}"}`},
-		{"time with a fraction of zero", `{"EventTime":1670574414123.0}`,
-			`{"eventTime":"2022-12-09T08:26:54.123Z","extraJson":"{\"EventTime\":1670574414123.0}"}`},
-		{"time with an exponent", `{"EventTime":1.670574414123e12}`,
-			`{"eventTime":"2022-12-09T08:26:54.123Z","extraJson":"{\"EventTime\":1.670574414123e12}"}`},
-		{"time with half a millisecond", `{"EventTime":1670574414123.5}`,
-			`{"extraJson":"{\"EventTime\":1670574414123.5}"}`},
+		{
+			"time as a string", `{"EventTime":"1670574414123"}`,
+			`{"eventTime":"2022-12-09T08:26:54.123Z","extraJson":"{\"EventTime\":\"1670574414123\"}"}`,
+		},
+		{
+			"time with a fraction of zero", `{"EventTime":1670574414123.0}`,
+			`{"eventTime":"2022-12-09T08:26:54.123Z","extraJson":"{\"EventTime\":1670574414123.0}"}`,
+		},
+		{
+			"time with an exponent", `{"EventTime":1.670574414123e12}`,
+			`{"eventTime":"2022-12-09T08:26:54.123Z","extraJson":"{\"EventTime\":1.670574414123e12}"}`,
+		},
+		{
+			"time with half a millisecond", `{"EventTime":1670574414123.5}`,
+			`{"extraJson":"{\"EventTime\":1670574414123.5}"}`,
+		},
 		{"time zero", `{"EventTime":0}`, `{"eventTime":"1970-01-01T00:00:00Z"}`},
 		{"time minus zero", `{"EventTime":-0}`, `{"eventTime":"1970-01-01T00:00:00Z","extraJson":"{\"EventTime\":-0}"}`},
 		{"time before 1970", `{"EventTime":-1}`, `{"eventTime":"1969-12-31T23:59:59.999Z"}`},
@@ -32,39 +40,57 @@ func TestDeviations(t *testing.T) {
 		{"time before the first", `{"EventTime":-62135596800001}`, `{"extraJson":"{\"EventTime\":-62135596800001}"}`},
 		{"last time", `{"EventTime":253402300799999}`, `{"eventTime":"9999-12-31T23:59:59.999Z"}`},
 		{"time behind the last", `{"EventTime":253402300800000}`, `{"extraJson":"{\"EventTime\":253402300800000}"}`},
-		{"time beyond int64", `{"EventTime":18446744073709551616}`,
-			`{"extraJson":"{\"EventTime\":18446744073709551616}"}`},
+		{
+			"time beyond int64", `{"EventTime":18446744073709551616}`,
+			`{"extraJson":"{\"EventTime\":18446744073709551616}"}`,
+		},
 		{"empty time", `{"EventTime":""}`, `{"extraJson":"{\"EventTime\":\"\"}"}`},
 		{"time as an array", `{"EventTime":[1]}`, `{"extraJson":"{\"EventTime\":[1]}"}`},
-		{"bool as a string", `{"IsContactUser":"true"}`,
-			`{"isContactUser":true,"extraJson":"{\"IsContactUser\":\"true\"}"}`},
-		{"bool as a capitalised string", `{"IsContactUser":"False"}`,
-			`{"isContactUser":false,"extraJson":"{\"IsContactUser\":\"False\"}"}`},
+		{
+			"bool as a string", `{"IsContactUser":"true"}`,
+			`{"isContactUser":true,"extraJson":"{\"IsContactUser\":\"true\"}"}`,
+		},
+		{
+			"bool as a capitalised string", `{"IsContactUser":"False"}`,
+			`{"isContactUser":false,"extraJson":"{\"IsContactUser\":\"False\"}"}`,
+		},
 		{"bool as 1", `{"IsContactUser":1}`, `{"isContactUser":true,"extraJson":"{\"IsContactUser\":1}"}`},
 		{"bool as 0", `{"IsContactUser":0}`, `{"isContactUser":false,"extraJson":"{\"IsContactUser\":0}"}`},
 		{"bool as 0 in a string", `{"IsContactUser":"0"}`, `{"isContactUser":false,"extraJson":"{\"IsContactUser\":\"0\"}"}`},
 		{"bool as 2", `{"IsContactUser":2}`, `{"extraJson":"{\"IsContactUser\":2}"}`},
 		{"bool as an object", `{"IsContactUser":{}}`, `{"extraJson":"{\"IsContactUser\":{}}"}`},
 		{"bool null", `{"IsContactUser":null}`, `{"extraJson":"{\"IsContactUser\":null}"}`},
-		{"rating as a string", `{"SatisfactionSelected":"4"}`,
-			`{"satisfactionRating":4,"extraJson":"{\"SatisfactionSelected\":\"4\"}"}`},
+		{
+			"rating as a string", `{"SatisfactionSelected":"4"}`,
+			`{"satisfactionRating":4,"extraJson":"{\"SatisfactionSelected\":\"4\"}"}`,
+		},
 		{"rating out of the scale", `{"SatisfactionSelected":-7}`, `{"satisfactionRating":-7}`},
-		{"rating beyond int32", `{"SatisfactionSelected":2147483648}`,
-			`{"extraJson":"{\"SatisfactionSelected\":2147483648}"}`},
+		{
+			"rating beyond int32", `{"SatisfactionSelected":2147483648}`,
+			`{"extraJson":"{\"SatisfactionSelected\":2147483648}"}`,
+		},
 		{"id as a number", `{"AgentId":3067}`, `{"agentId":"3067","extraJson":"{\"AgentId\":3067}"}`},
-		{"id beyond 2^53", `{"SessionId":90071992547409931}`,
-			`{"sessionId":"90071992547409931","extraJson":"{\"SessionId\":90071992547409931}"}`},
+		{
+			"id beyond 2^53", `{"SessionId":90071992547409931}`,
+			`{"sessionId":"90071992547409931","extraJson":"{\"SessionId\":90071992547409931}"}`,
+		},
 		{"id as a bool", `{"AgentId":true}`, `{"extraJson":"{\"AgentId\":true}"}`},
 
 		// Presence.
-		{"null members", `{"SessionId":null,"EventTime":null,"MsgBody":null,"MsgKey":null}`,
-			`{"extraJson":"{\"EventTime\":null,\"MsgBody\":null,\"MsgKey\":null,\"SessionId\":null}"}`},
-		{"empty members", `{"SessionId":"","AgentId":"","ForwardFromAgentId":"","MsgKey":"","IsContactUser":false}`,
-			`{"sessionId":"","agentId":"","forwardFromAgentId":"","message":{"key":""},"isContactUser":false}`},
+		{
+			"null members", `{"SessionId":null,"EventTime":null,"MsgBody":null,"MsgKey":null}`,
+			`{"extraJson":"{\"EventTime\":null,\"MsgBody\":null,\"MsgKey\":null,\"SessionId\":null}"}`,
+		},
+		{
+			"empty members", `{"SessionId":"","AgentId":"","ForwardFromAgentId":"","MsgKey":"","IsContactUser":false}`,
+			`{"sessionId":"","agentId":"","forwardFromAgentId":"","message":{"key":""},"isContactUser":false}`,
+		},
 		{"empty array", `{"MsgBody":[]}`, `{"extraJson":"{\"MsgBody\":[]}"}`},
 		{"no command", `{ }`, `{"extraJson":"{\"CallbackCommand\":null}"}`},
-		{"another command", `{"CallbackCommand":"Member.EventNotify"}`,
-			`{"extraJson":"{\"CallbackCommand\":\"Member.EventNotify\"}"}`},
+		{
+			"another command", `{"CallbackCommand":"Member.EventNotify"}`,
+			`{"extraJson":"{\"CallbackCommand\":\"Member.EventNotify\"}"}`,
+		},
 
 		// Names.
 		{"unknown event", `{"Event":"Human.Recall"}`, `{"typeName":"Human.Recall"}`},
@@ -75,40 +101,60 @@ func TestDeviations(t *testing.T) {
 		{"unknown channel", `{"ChannelType":"Phone"}`, `{"channelName":"Phone"}`},
 		{"member in another case", `{"sessionid":"s"}`, `{"extraJson":"{\"sessionid\":\"s\"}"}`},
 		{"member's name with an escape", `{"\u0053essionId":"s"}`, `{"sessionId":"s"}`},
-		{"unknown members", `{"Z":{"b":1,"a":[ 1 , {} ]},"A":1e400,"":null}`,
-			`{"extraJson":"{\"\":null,\"A\":1e400,\"Z\":{\"a\":[1,{}],\"b\":1}}"}`},
+		{
+			"unknown members", `{"Z":{"b":1,"a":[ 1 , {} ]},"A":1e400,"":null}`,
+			`{"extraJson":"{\"\":null,\"A\":1e400,\"Z\":{\"a\":[1,{}],\"b\":1}}"}`,
+		},
 
 		// Text.
 		{"NUL", `{"CloudCustomData":"a\u0000b"}`, `{"cloudCustomData":"a\u0000b"}`},
 		{"surrogate pair", `{"CloudCustomData":"\ud83d\ude00"}`, `{"cloudCustomData":"😀"}`},
-		{"lone surrogate", `{"CloudCustomData":"\u0041\uD83dx"}`,
-			`{"cloudCustomData":"A�x","extraJson":"{\"CloudCustomData\":\"A\\ud83dx\"}"}`},
-		{"surrogates in the wrong order", `{"CloudCustomData":"\ude00\ud83d"}`,
-			`{"cloudCustomData":"��","extraJson":"{\"CloudCustomData\":\"\\ude00\\ud83d\"}"}`},
-		{"unescaped noncharacters and separators", "{\"CloudCustomData\":\"\uffff\u2028\ufffd&<>\"}",
-			"{\"cloudCustomData\":\"\uffff\u2028\ufffd&<>\"}"},
+		{
+			"lone surrogate", `{"CloudCustomData":"\u0041\uD83dx"}`,
+			`{"cloudCustomData":"A�x","extraJson":"{\"CloudCustomData\":\"A\\ud83dx\"}"}`,
+		},
+		{
+			"surrogates in the wrong order", `{"CloudCustomData":"\ude00\ud83d"}`,
+			`{"cloudCustomData":"��","extraJson":"{\"CloudCustomData\":\"\\ude00\\ud83d\"}"}`,
+		},
+		{
+			"unescaped noncharacters and separators", "{\"CloudCustomData\":\"\uffff\u2028\ufffd&<>\"}",
+			"{\"cloudCustomData\":\"\uffff\u2028\ufffd&<>\"}",
+		},
 		{"JSON in a string", `{"CloudCustomData":"{\"a\":\"\\\"\"}"}`, `{"cloudCustomData":"{\"a\":\"\\\"\"}"}`},
 
 		// Form.
-		{"byte order mark and white space", "\ufeff \r\n\t{ \"AgentId\" :\t\"a\" } \n",
-			`{"agentId":"a","extraJson":"{\"CallbackCommand\":null}"}`},
+		{
+			"byte order mark and white space", "\ufeff \r\n\t{ \"AgentId\" :\t\"a\" } \n",
+			`{"agentId":"a","extraJson":"{\"CallbackCommand\":null}"}`,
+		},
 		{"duplicate, last exact", `{"AgentId":1,"AgentId":"a"}`, `{"agentId":"a"}`},
 		{"duplicate, last not exact", `{"AgentId":"a","AgentId":null}`, `{"extraJson":"{\"AgentId\":null}"}`},
-		{"duplicate, in and out of exactness", `{"AgentId":1,"AgentId":"a","AgentId":2}`,
-			`{"agentId":"2","extraJson":"{\"AgentId\":2}"}`},
+		{
+			"duplicate, in and out of exactness", `{"AgentId":1,"AgentId":"a","AgentId":2}`,
+			`{"agentId":"2","extraJson":"{\"AgentId\":2}"}`,
+		},
 		{"duplicate unknown member", `{"X":1,"Y":{"a":1,"a":2},"X":2}`, `{"extraJson":"{\"X\":2,\"Y\":{\"a\":2}}"}`},
-		{"duplicate event", `{"Event":"SessionBegin","Event":"SessionEnd"}`,
-			`{"type":"SESSION_EVENT_TYPE_SESSION_END","typeName":"SessionEnd"}`},
-		{"duplicate body", `{"MsgBody":[{"MsgType":"A"}],"MsgBody":[{"MsgType":"B"}]}`,
-			`{"message":{"elements":[{"typeName":"B"}]}}`},
+		{
+			"duplicate event", `{"Event":"SessionBegin","Event":"SessionEnd"}`,
+			`{"type":"SESSION_EVENT_TYPE_SESSION_END","typeName":"SessionEnd"}`,
+		},
+		{
+			"duplicate body", `{"MsgBody":[{"MsgType":"A"}],"MsgBody":[{"MsgType":"B"}]}`,
+			`{"message":{"elements":[{"typeName":"B"}]}}`,
+		},
 		{"duplicate body, then none", `{"MsgBody":[{"MsgType":"A"}],"MsgBody":null}`, `{"extraJson":"{\"MsgBody\":null}"}`},
 		{"duplicate command, last is ours", `{"CallbackCommand":1,"CallbackCommand":"Desk.SessionEventNotify"}`, `{}`},
 
 		// Elements.
-		{"body is an object", `{"MsgBody":{"MsgType":"TIMTextElem"}}`,
-			`{"extraJson":"{\"MsgBody\":{\"MsgType\":\"TIMTextElem\"}}"}`},
-		{"entries that are no objects", `{"MsgBody":[null,1,"a",[ 2 ]]}`,
-			`{"message":{"elements":[{"rawJson":"null"},{"rawJson":"1"},{"rawJson":"\"a\""},{"rawJson":"[2]"}]}}`},
+		{
+			"body is an object", `{"MsgBody":{"MsgType":"TIMTextElem"}}`,
+			`{"extraJson":"{\"MsgBody\":{\"MsgType\":\"TIMTextElem\"}}"}`,
+		},
+		{
+			"entries that are no objects", `{"MsgBody":[null,1,"a",[ 2 ]]}`,
+			`{"message":{"elements":[{"rawJson":"null"},{"rawJson":"1"},{"rawJson":"\"a\""},{"rawJson":"[2]"}]}}`,
+		},
 		{"empty element", `{"MsgBody":[{}]}`, `{"message":{"elements":[{}]}}`},
 		elementRow("unknown type", `{"MsgType":"TIMStickerElem","MsgContent":{"b":1,"a":2}}`,
 			`{"typeName":"TIMStickerElem","other":{"contentJson":"{\"a\":2,\"b\":1}"}}`),

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ErrQueryMalformed: the URL's query holds a malformed percent escape.
+// ErrQueryMalformed says that the URL's query holds a malformed percent escape.
 var ErrQueryMalformed = errors.New("malformed query")
 
 // Query is what the URL of a callback says. A field is empty when the parameter is empty or absent.

@@ -1,8 +1,9 @@
 package callback
 
 import (
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
 // maxRelays bounds how deep relayed messages are typed: protobuf runtimes refuse messages nested deeper than 100.
