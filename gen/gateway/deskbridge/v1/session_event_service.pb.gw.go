@@ -156,7 +156,7 @@ func RegisterSessionEventServiceHandlerServer(ctx context.Context, mux *runtime.
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/deskbridge.v1.SessionEventService/ListSessionEvents", runtime.WithHTTPPathPattern("/v1/sessions/{session_id}/events"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/deskbridge.v1.SessionEventService/ListSessionEvents", runtime.WithHTTPPathPattern("/v1/sessions/{session_id=**}/events"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -251,7 +251,7 @@ func RegisterSessionEventServiceHandlerClient(ctx context.Context, mux *runtime.
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/deskbridge.v1.SessionEventService/ListSessionEvents", runtime.WithHTTPPathPattern("/v1/sessions/{session_id}/events"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/deskbridge.v1.SessionEventService/ListSessionEvents", runtime.WithHTTPPathPattern("/v1/sessions/{session_id=**}/events"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -286,7 +286,7 @@ func RegisterSessionEventServiceHandlerClient(ctx context.Context, mux *runtime.
 
 var (
 	pattern_SessionEventService_Subscribe_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "events"}, "subscribe"))
-	pattern_SessionEventService_ListSessionEvents_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "sessions", "session_id", "events"}, ""))
+	pattern_SessionEventService_ListSessionEvents_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 3, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "sessions", "session_id", "events"}, ""))
 	pattern_SessionEventService_GetJournalInfo_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "journal"}, ""))
 )
 

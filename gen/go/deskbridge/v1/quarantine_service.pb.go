@@ -104,7 +104,7 @@ type QuarantinedCallback struct {
 	SdkAppId string `protobuf:"bytes,6,opt,name=sdk_app_id,json=sdkAppId,proto3" json:"sdk_app_id,omitempty"`
 	// The URL's query as it arrived, without Sign.
 	Query string `protobuf:"bytes,7,opt,name=query,proto3" json:"query,omitempty"`
-	// Headers worth keeping: Content-Type, Content-Encoding, User-Agent.
+	// Headers worth keeping: Content-Type and User-Agent, where sent.
 	Headers map[string]string `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The body, byte for byte. Not set in a listing.
 	Body []byte `protobuf:"bytes,9,opt,name=body,proto3" json:"body,omitempty"`

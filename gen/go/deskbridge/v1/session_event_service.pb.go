@@ -284,7 +284,7 @@ type SubscribeRequest_AfterCursor struct {
 }
 
 type SubscribeRequest_AtTime struct {
-	// At the first event received at this time or later. A time before the oldest retained event starts at that one;
+	// At the first event stored at this time or later. A time before the oldest retained event starts at that one;
 	// a time in the future starts at the head.
 	AtTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at_time,json=atTime,proto3,oneof"`
 }

@@ -1,0 +1,123 @@
+# The contributor's table of contents: make help.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+GO ?= go
+BIN := $(CURDIR)/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Tools are built from pinned versions into bin/, so that their dependencies stay out of go.mod. A new version here
+# rebuilds the tool: its name holds the version.
+BUF_VERSION := v1.75.0
+GOLANGCI_VERSION := v2.15.0
+GRPCURL_VERSION := v1.9.3
+GEN_GO_VERSION := $(shell $(GO) list -m -f '{{.Version}}' google.golang.org/protobuf)
+GEN_GO_GRPC_VERSION := v1.6.2
+GEN_GATEWAY_VERSION := $(shell $(GO) list -m -f '{{.Version}}' github.com/grpc-ecosystem/grpc-gateway/v2)
+
+GENERATORS := $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/protoc-gen-grpc-gateway $(BIN)/protoc-gen-openapiv2
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+##@ Daily work
+
+.PHONY: build
+build: ## Build deskbridge and deskctl into bin/
+	$(GO) build -trimpath -o $(BIN)/ ./server/cmd/deskbridge ./client/cmd/deskctl
+
+.PHONY: run
+run: build ## Start the bridge on its embedded default (ARGS="--flag …")
+	exec $(BIN)/deskbridge $(ARGS)
+
+.PHONY: test
+test: ## Run all Go tests with the race detector
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: check
+check: check-format check-vet check-lint check-proto check-generate check-imports ## Everything that must be clean before a commit
+
+.PHONY: generate
+generate: $(BIN)/buf $(GENERATORS) ## Regenerate gen/ from proto/
+	rm -rf gen
+	$(BIN)/buf generate
+
+.PHONY: bench
+bench: ## Print the benchmarks' ratios and record them under bench/
+	$(GO) run ./bench
+
+FUZZTIME ?= 1000000x
+.PHONY: fuzz
+fuzz: ## Run every fuzz target (FUZZTIME=1000000x)
+	@$(GO) list ./... | while read -r package; do \
+		dir=$$($(GO) list -f '{{.Dir}}' $$package); \
+		{ grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go 2>/dev/null || true; } | cut -c6- | while read -r target; do \
+			echo "== $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+##@ Parts of check
+
+.PHONY: check-format
+check-format: $(BIN)/golangci-lint $(BIN)/buf
+	$(BIN)/golangci-lint fmt --diff
+	$(BIN)/buf format --diff --exit-code
+
+.PHONY: check-vet
+check-vet:
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+
+.PHONY: check-lint
+check-lint: $(BIN)/golangci-lint
+	$(BIN)/golangci-lint run
+
+.PHONY: check-proto
+check-proto: $(BIN)/buf
+	$(BIN)/buf lint
+
+.PHONY: check-generate
+check-generate: ## Show that gen/ is what proto/ says
+	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; cp -r gen "$$old/gen"; \
+	$(MAKE) generate >/dev/null; \
+	diff -r "$$old/gen" gen || { echo "gen/ is not up to date: it has been regenerated, commit it"; exit 1; }
+
+.PHONY: check-imports
+check-imports: ## Hold the import rules
+	$(GO) test -run '^TestImports$$' .
+
+.PHONY: check-protoc
+check-protoc: ## Compile the contract with plain protoc, proto/ alone on its path
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	protoc -I proto --descriptor_set_out="$$out/contract.binpb" --python_out="$$out" proto/deskbridge/v1/*.proto; \
+	ls "$$out"/deskbridge/v1/ | sed 's/^/protoc wrote /'
+
+##@ Tools
+
+.PHONY: tools
+tools: $(BIN)/buf $(BIN)/golangci-lint $(GENERATORS) ## Build the pinned tools into bin/
+
+# tool <module path> <version>: a tool is rebuilt when its pinned version differs from the one noted beside it.
+define tool
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) $(GO) install $(1)@$(2)
+endef
+
+$(BIN)/buf: Makefile
+	$(call tool,github.com/bufbuild/buf/cmd/buf,$(BUF_VERSION))
+$(BIN)/golangci-lint: Makefile
+	$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_VERSION))
+$(BIN)/grpcurl: Makefile
+	$(call tool,github.com/fullstorydev/grpcurl/cmd/grpcurl,$(GRPCURL_VERSION))
+$(BIN)/protoc-gen-go: go.mod
+	$(call tool,google.golang.org/protobuf/cmd/protoc-gen-go,$(GEN_GO_VERSION))
+$(BIN)/protoc-gen-go-grpc: Makefile
+	$(call tool,google.golang.org/grpc/cmd/protoc-gen-go-grpc,$(GEN_GO_GRPC_VERSION))
+$(BIN)/protoc-gen-grpc-gateway: go.mod
+	$(call tool,github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway,$(GEN_GATEWAY_VERSION))
+$(BIN)/protoc-gen-openapiv2: go.mod
+	$(call tool,github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2,$(GEN_GATEWAY_VERSION))

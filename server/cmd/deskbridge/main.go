@@ -1,0 +1,80 @@
+// Command deskbridge is the daemon: it reads its settings from flags, the environment and a file, and runs the bridge
+// until SIGINT or SIGTERM. It exits with 0 after a clean end, 1 after a failure and 2 for unusable settings.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	kongyaml "github.com/alecthomas/kong-yaml"
+
+	"github.com/deskbridge/deskbridge/server"
+)
+
+// Exit codes.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+type cli struct {
+	File kong.ConfigFlag `name:"config" help:"Read settings from this YAML file; flags and the environment win over it."`
+
+	server.Config `embed:""`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stderr io.Writer) int {
+	var cli cli
+	parser := kong.Must(&cli,
+		kong.Name("deskbridge"),
+		kong.Description("Takes Tencent Cloud Desk callbacks in and streams them out over gRPC."),
+		kong.DefaultEnvars("DESKBRIDGE"),
+		kong.Configuration(kongyaml.Loader),
+	)
+	if _, err := parser.Parse(args); err != nil {
+		fmt.Fprintln(stderr, "deskbridge:", err)
+		return exitUsage
+	}
+	if err := cli.Validate(); err != nil {
+		fmt.Fprintln(stderr, "deskbridge:", err)
+		return exitUsage
+	}
+	logger := newLogger(stderr, cli.LogFormat, cli.LogLevel)
+	if err := serve(ctx, cli, logger); err != nil {
+		logger.Error("deskbridge failed", "error", err)
+		return exitFailure
+	}
+	logger.Info("deskbridge has stopped")
+	return 0
+}
+
+func serve(ctx context.Context, cli cli, logger *slog.Logger) error {
+	bridge, err := server.New(ctx, cli.Config, logger)
+	if err != nil {
+		return err
+	}
+	return bridge.Run(ctx)
+}
+
+func newLogger(w io.Writer, format, level string) *slog.Logger {
+	var least slog.Level
+	_ = least.UnmarshalText([]byte(level)) // the parser admits known levels only
+	options := &slog.HandlerOptions{Level: least}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

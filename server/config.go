@@ -1,0 +1,145 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/deskbridge/deskbridge/server/internal/callback"
+)
+
+// Config is every setting of the bridge, its documentation and its default. The daemon reads it from flags, from the
+// environment (DESKBRIDGE_ and the flag's name in capitals) and from a file; tests fill it in.
+//
+//nolint:lll // a setting is one line: name, default and meaning together
+type Config struct {
+	HTTPAddr    string `name:"http-addr" default:"127.0.0.1:8080" help:"Address of the HTTP listener: the webhook, and the event stream as JSON. Port 0 picks a free one."`
+	GRPCAddr    string `name:"grpc-addr" default:"127.0.0.1:9090" help:"Address of the gRPC listener. Port 0 picks a free one."`
+	MetricsAddr string `name:"metrics-addr" help:"Address of the listener for Prometheus, at every path. None: no metrics are served."`
+	DataDir     string `name:"data-dir" default:"data" type:"path" help:"Directory of the journal. One process at a time."`
+	LogFormat   string `name:"log-format" default:"text" enum:"text,json" help:"Form of the log on standard error: text or json."`
+	LogLevel    string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least severe log lines that are written."`
+
+	SDKAppIDs       []string      `name:"sdk-app-id" help:"App whose callbacks are accepted (SdkAppid of the URL); repeatable. None: any app, on loopback only."`
+	CallbackTokens  string        `name:"callback-token-file" type:"path" help:"File with the token of the vendor's webhook authentication; a second line holds a second one, for rotation. Every callback must be signed with one of them then."`
+	CallbackSkew    time.Duration `name:"callback-max-skew" default:"60s" help:"Largest distance of a signature's RequestTime from now."`
+	UnsignedOK      bool          `name:"allow-unsigned-callbacks" help:"Listen for callbacks beyond loopback without a token: anyone who reaches the port can make up events."`
+	CallbackBody    int64         `name:"callback-max-body" default:"1048576" help:"Largest body of a callback, in bytes."`
+	CallbackTimeout time.Duration `name:"callback-body-timeout" default:"2s" help:"Longest time that the body of a callback may take to arrive."`
+	CallbackLimit   int           `name:"callback-max-concurrent" default:"4096" help:"Callbacks under way at once; more are answered with 503."`
+
+	DedupeWindow time.Duration `name:"dedupe-window" default:"10m" help:"A callback that is repeated within this time is stored once. Costs some 200 bytes of memory for each event of the window."`
+	AckTimeout   time.Duration `name:"ack-timeout" default:"1500ms" help:"A callback is stored within this time or answered with 503. The vendor waits two seconds."`
+	Sync         string        `name:"sync" default:"always" enum:"always,interval" help:"When the journal reaches the disk: always (before the answer), or interval (faster; a power cut loses what was acknowledged last)."`
+	Retention    time.Duration `name:"retention" default:"720h" help:"Events older than this are trimmed. 0 keeps them for ever."`
+	MaxBytes     int64         `name:"max-bytes" default:"0" help:"The journal is trimmed from its oldest events to stay below this size in bytes. 0 sets no bound."`
+
+	SendTimeout  time.Duration `name:"send-timeout" default:"30s" help:"A stream whose reader takes nothing for this long is cut."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"10s" help:"Longest time that a shutdown waits for callbacks and streams to end."`
+	DrainSpread  time.Duration `name:"drain-spread" default:"2s" help:"On a shutdown readers are told to reconnect after a random delay of up to this."`
+}
+
+// DefaultConfig is a Config with its defaults.
+func DefaultConfig() Config {
+	var config Config
+	if err := kong.ApplyDefaults(&config); err != nil {
+		panic(err) // a tag above is malformed
+	}
+	return config
+}
+
+// Validate checks what a parser of flags can't see. Its errors name the setting.
+func (c *Config) Validate() error {
+	var errs []error
+	for _, bound := range []struct {
+		name  string
+		value int64
+	}{
+		{"callback-max-body", c.CallbackBody},
+		{"callback-body-timeout", int64(c.CallbackTimeout)},
+		{"callback-max-concurrent", int64(c.CallbackLimit)},
+		{"callback-max-skew", int64(c.CallbackSkew)},
+		{"dedupe-window", int64(c.DedupeWindow)},
+		{"ack-timeout", int64(c.AckTimeout)},
+		{"send-timeout", int64(c.SendTimeout)},
+		{"drain-timeout", int64(c.DrainTimeout)},
+	} {
+		if bound.value <= 0 {
+			errs = append(errs, fmt.Errorf("--%s must be greater than 0", bound.name))
+		}
+	}
+	if len(c.SDKAppIDs) == 0 && !isLoopback(c.HTTPAddr) {
+		errs = append(errs, fmt.Errorf("--http-addr %s is not on loopback: name the apps to accept with --sdk-app-id",
+			c.HTTPAddr))
+	}
+	if c.CallbackTokens == "" && !c.UnsignedOK && !isLoopback(c.HTTPAddr) {
+		errs = append(errs, fmt.Errorf("--http-addr %s is not on loopback: give the webhook's token with "+
+			"--callback-token-file, or --allow-unsigned-callbacks", c.HTTPAddr))
+	}
+	return errors.Join(errs...)
+}
+
+// authenticator makes the check of callbacks that the settings ask for.
+func (c *Config) authenticator() (*callback.Authenticator, error) {
+	tokens, err := readTokens(c.CallbackTokens)
+	if err != nil {
+		return nil, fmt.Errorf("--callback-token-file: %w", err)
+	}
+	return callback.NewAuthenticator(callback.AuthConfig{
+		Tokens: tokens, MaxSkew: c.CallbackSkew, AppIDs: c.SDKAppIDs,
+	})
+}
+
+// readTokens reads a token a line. An empty path has none; a file without a token is a mistake.
+func readTokens(path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	tokens := strings.Fields(string(text))
+	if len(tokens) == 0 || len(tokens) > 2 {
+		return nil, fmt.Errorf("%s has %d tokens, want one or two, each on a line", path, len(tokens))
+	}
+	return tokens, nil
+}
+
+// callbackMode says in words what is asked of a callback.
+func (c *Config) callbackMode(signed bool) string {
+	switch {
+	case signed:
+		return "must be signed"
+	case isLoopback(c.HTTPAddr):
+		return "unsigned, on loopback only"
+	default:
+		return "UNSIGNED, FROM ANYWHERE"
+	}
+}
+
+// isLoopback tells whether an address to listen on can be reached from this machine only.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// retention is Retention in the journal's terms, where negative means for ever.
+func (c *Config) retention() time.Duration {
+	if c.Retention == 0 {
+		return -1
+	}
+	return c.Retention
+}

@@ -1,0 +1,54 @@
+package server_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/deskbridge/deskbridge/server"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated parts of docs/")
+
+const operations = "../docs/operations.md"
+
+// TestOperationsListsEverySetting holds the table of settings to the struct. go test ./server -update rewrites it.
+func TestOperationsListsEverySetting(t *testing.T) {
+	t.Parallel()
+	const begin, end = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
+	text, err := os.ReadFile(operations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	table, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has no section between %q and %q", operations, begin, end)
+	}
+	want := settingsTable()
+	if table == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("the settings of %s differ from server.Config: run go test ./server -update", operations)
+	}
+	if err := os.WriteFile(operations, []byte(before+begin+want+end+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func settingsTable() string {
+	var table strings.Builder
+	table.WriteString("| setting | default | meaning |\n| --- | --- | --- |\n")
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[server.Config]()) {
+		fallback := "none"
+		if value := field.Tag.Get("default"); value != "" {
+			fallback = "`" + value + "`"
+		}
+		fmt.Fprintf(&table, "| `--%s` | %s | %s |\n", field.Tag.Get("name"), fallback, field.Tag.Get("help"))
+	}
+	return table.String()
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/metadata"
+
+	gatewayv1 "github.com/deskbridge/deskbridge/gen/gateway/deskbridge/v1"
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/callback"
+)
+
+// edge admits callbacks: every check that needs no look into the body, the cheap ones first, and then the body itself
+// under its bounds. Behind it nothing needs to distrust the sender.
+type edge struct {
+	config  Config
+	next    http.Handler  // the generated handler, speaking the vendor's form
+	slots   chan struct{} // one for each callback under way
+	metrics metrics
+}
+
+func newEdge(config Config) (*edge, error) {
+	e := &edge{
+		config:  config,
+		slots:   make(chan struct{}, config.MaxCallbacks),
+		metrics: newMetrics(config.Metrics),
+	}
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, vendorMarshaler{}),
+		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithMetadata(keptMetadata),
+		runtime.WithErrorHandler(func(
+			_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error,
+		) {
+			e.refuse(w, err)
+		}),
+	)
+	e.next = mux
+	return e, gatewayv1.RegisterCallbackServiceHandlerServer(context.Background(), mux, config.Callbacks)
+}
+
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	defer func() { e.metrics.seconds.Observe(time.Since(started).Seconds()) }()
+	select {
+	case e.slots <- struct{}{}:
+		defer func() { <-e.slots }()
+	default:
+		e.refuse(w, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_OVERLOADED, nil))
+		return
+	}
+	query, err := e.admit(r)
+	if err != nil {
+		e.refuse(w, err)
+		return
+	}
+	body, err := e.readBody(w, r)
+	if err != nil {
+		e.refuse(w, err)
+		return
+	}
+	// With both forms set, nothing parses the query again or takes the body for one, whatever its Content-Type.
+	r.Form, r.PostForm = queryForm(query), url.Values{}
+	r.Body = &bodyInMemory{bytes: body}
+	e.next.ServeHTTP(w, r)
+}
+
+// keptMetadata is what the quarantine keeps beside the request.
+func keptMetadata(_ context.Context, r *http.Request) metadata.MD {
+	return metadata.MD{
+		callback.MetadataQuery:       {callback.WithoutSign(r.URL.RawQuery)},
+		callback.MetadataContentType: r.Header["Content-Type"],
+		callback.MetadataUserAgent:   r.Header["User-Agent"],
+	}
+}
+
+// refuse answers with FAIL. An error that is no Refusal is ours, and its text stays here.
+func (e *edge) refuse(w http.ResponseWriter, err error) {
+	var refusal *callback.Refusal
+	if !errors.As(err, &refusal) {
+		refusal = callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_INTERNAL, err)
+	}
+	e.metrics.refused.WithLabelValues(refusal.Code.String()).Inc()
+	status := refusal.HTTPStatus()
+	if status >= http.StatusInternalServerError {
+		e.config.Logger.Error("callback refused", "code", int(refusal.Code), "cause", err)
+	}
+	writeAnswer(w, status, refusal.Answer())
+}
+
+// admit checks what the request's head says.
+func (e *edge) admit(r *http.Request) (callback.Query, error) {
+	if r.Method != http.MethodPost {
+		return callback.Query{}, callback.Refuse(
+			deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_METHOD_NOT_ALLOWED, nil)
+	}
+	query, err := callback.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return query, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_QUERY_MALFORMED, err)
+	}
+	if err := e.config.Authenticator.Verify(query, time.Now()); err != nil {
+		return query, callback.Refuse(codeOfAuth(err), err)
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return query, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_ENCODING_UNSUPPORTED, nil)
+	}
+	if r.ContentLength > e.config.MaxBodyBytes {
+		return query, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_BODY_TOO_LARGE, nil)
+	}
+	return query, nil
+}
+
+func codeOfAuth(err error) deskbridgev1.CallbackErrorCode {
+	switch {
+	case errors.Is(err, callback.ErrSignatureMissing):
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_SIGNATURE_MISSING
+	case errors.Is(err, callback.ErrSignatureInvalid):
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_SIGNATURE_INVALID
+	case errors.Is(err, callback.ErrSignatureStale):
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_SIGNATURE_STALE
+	case errors.Is(err, callback.ErrAppForeign):
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_APP_FOREIGN
+	default:
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_INTERNAL
+	}
+}
+
+// readBody reads the whole body within its bounds of size and time. The server has no timeout of its own for reading:
+// that would cut the event streams on the same listener.
+func (e *edge) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	controller := http.NewResponseController(w)
+	if err := controller.SetReadDeadline(time.Now().Add(e.config.BodyTimeout)); err != nil {
+		return nil, err
+	}
+	body, err := readAll(http.MaxBytesReader(w, r.Body, e.config.MaxBodyBytes), r.ContentLength)
+	if err != nil {
+		return nil, callback.Refuse(codeOfRead(err), err)
+	}
+	e.metrics.bytes.Add(float64(len(body)))
+	return body, controller.SetReadDeadline(time.Time{})
+}
+
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	if size <= 0 {
+		return io.ReadAll(r)
+	}
+	body := make([]byte, size)
+	_, err := io.ReadFull(r, body)
+	return body, err
+}
+
+func codeOfRead(err error) deskbridgev1.CallbackErrorCode {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_BODY_TOO_LARGE
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_BODY_TIMEOUT
+	default:
+		return deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_BODY_INCOMPLETE
+	}
+}
+
+// bodyInMemory is a body that is in memory already.
+type bodyInMemory struct {
+	bytes []byte
+	off   int
+}
+
+func (b *bodyInMemory) Read(p []byte) (int, error) {
+	if b.off == len(b.bytes) {
+		return 0, io.EOF
+	}
+	n := copy(p, b.bytes[b.off:])
+	b.off += n
+	return n, nil
+}
+
+func (b *bodyInMemory) Close() error { return nil }

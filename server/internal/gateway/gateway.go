@@ -1,0 +1,60 @@
+// Package gateway is the HTTP edge: it puts the generated grpc-gateway handlers on their routes, and in front of the
+// webhook the checks that must come before its body is read. It decodes no event and decides nothing about one.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
+	gatewayv1 "github.com/deskbridge/deskbridge/gen/gateway/deskbridge/v1"
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/callback"
+)
+
+// CallbackPath is the webhook's path, as gateway.yaml has it.
+const CallbackPath = "/v1/callbacks/desk"
+
+// Config is what the edge needs. All fields are required.
+type Config struct {
+	// Callbacks is called in the process: the webhook is on no gRPC port.
+	Callbacks deskbridgev1.CallbackServiceServer
+	// Events is a connection to the gRPC server. Streams can't be called in the process, and interceptors see both ways.
+	Events grpc.ClientConnInterface
+	// Authenticator checks each callback's URL.
+	Authenticator *callback.Authenticator
+	Logger        *slog.Logger
+	Metrics       prometheus.Registerer
+	// MaxBodyBytes bounds a callback's body.
+	MaxBodyBytes int64
+	// BodyTimeout bounds how long a callback's body may take to arrive.
+	BodyTimeout time.Duration
+	// MaxCallbacks bounds how many callbacks are under way at once; more are refused.
+	MaxCallbacks int
+}
+
+// New returns the handler of the HTTP listener.
+func New(config Config) (http.Handler, error) {
+	beStrictOnce()
+	edge, err := newEdge(config)
+	if err != nil {
+		return nil, fmt.Errorf("callback routes: %w", err)
+	}
+	events := runtime.NewServeMux(
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
+	)
+	client := deskbridgev1.NewSessionEventServiceClient(config.Events)
+	if err := gatewayv1.RegisterSessionEventServiceHandlerClient(context.Background(), events, client); err != nil {
+		return nil, fmt.Errorf("event routes: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(CallbackPath, edge)
+	mux.Handle("/", events)
+	return mux, nil
+}

@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// strictQuery refuses a parameter that names no field. grpc-gateway ignores it, and a misspelt filter would then select
+// everything.
+type strictQuery struct{ runtime.DefaultQueryParser }
+
+// beStrictOnce sets the parser. grpc-gateway has a single one for the process, and reads it without a lock.
+var beStrictOnce = sync.OnceFunc(func() {
+	runtime.NewServeMux(runtime.SetQueryParameterParser(&strictQuery{}))
+})
+
+// Parse implements runtime.QueryParameterParser.
+func (q *strictQuery) Parse(message proto.Message, values url.Values, used *utilities.DoubleArray) error {
+	for name := range values {
+		if !namesField(message.ProtoReflect().Descriptor(), name) {
+			return fmt.Errorf("query parameter %q: no such field", name)
+		}
+	}
+	return q.DefaultQueryParser.Parse(message, values, used)
+}
+
+// namesField follows a path of proto or JSON names, as in "filter.typeNames".
+func namesField(message protoreflect.MessageDescriptor, path string) bool {
+	name, rest, nested := strings.Cut(path, ".")
+	field := message.Fields().ByJSONName(name)
+	if field == nil {
+		field = message.Fields().ByTextName(name)
+	}
+	switch {
+	case field == nil:
+		return false
+	case !nested:
+		return true
+	default:
+		return field.Message() != nil && namesField(field.Message(), rest)
+	}
+}

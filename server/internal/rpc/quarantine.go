@@ -1,0 +1,182 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/callback"
+	"github.com/deskbridge/deskbridge/server/internal/journal"
+)
+
+// quarantine keeps a callback whole. It must succeed before the vendor hears OK.
+func (c *Callbacks) quarantine(
+	ctx context.Context, req *deskbridgev1.NotifySessionEventRequest, received time.Time, why *unfitError,
+) error {
+	md, _ := metadata.FromIncomingContext(ctx)
+	data, err := proto.Marshal(&deskbridgev1.QuarantinedCallback{
+		Reason:          why.reason,
+		Explanation:     why.explanation,
+		ReceiveTime:     timestamppb.New(received),
+		CallbackCommand: req.GetCallbackCommand(),
+		SdkAppId:        req.GetSdkAppId(),
+		Query:           keptText(md, callback.MetadataQuery),
+		Headers:         keptHeaders(md),
+		Body:            req.GetBody(),
+		BodySize:        int64(len(req.GetBody())),
+	})
+	if err != nil {
+		return err
+	}
+	id, err := c.config.Journal.Quarantine().Put(ctx, data)
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	c.kept.WithLabelValues("quarantined", why.reason.String()).Inc()
+	c.config.Logger.WarnContext(ctx, "callback quarantined", "quarantine_id", id, "reason", why.reason.String(),
+		"explanation", why.explanation)
+	return nil
+}
+
+// ListQuarantinedCallbacks implements QuarantineServiceServer. Its page token is the last id of the page.
+func (c *Callbacks) ListQuarantinedCallbacks(
+	ctx context.Context, req *deskbridgev1.ListQuarantinedCallbacksRequest,
+) (*deskbridgev1.ListQuarantinedCallbacksResponse, error) {
+	limit, err := pageSize(req.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
+	var after uint64
+	if req.GetPageToken() != "" {
+		if after, err = strconv.ParseUint(req.GetPageToken(), 10, 64); err != nil {
+			return nil, invalid("page_token", "not a token of this method")
+		}
+	}
+	records, err := c.config.Journal.Quarantine().List(ctx, after, limit+1)
+	if err != nil {
+		return nil, classify(err)
+	}
+	response := &deskbridgev1.ListQuarantinedCallbacksResponse{}
+	for i, record := range records {
+		if i == limit {
+			response.NextPageToken = strconv.FormatUint(records[i-1].ID, 10)
+			break
+		}
+		kept, err := decodeQuarantined(record)
+		if err != nil {
+			return nil, classify(err)
+		}
+		kept.Body = nil
+		response.Callbacks = append(response.Callbacks, kept)
+	}
+	return response, nil
+}
+
+// GetQuarantinedCallback implements QuarantineServiceServer.
+func (c *Callbacks) GetQuarantinedCallback(
+	ctx context.Context, req *deskbridgev1.GetQuarantinedCallbackRequest,
+) (*deskbridgev1.GetQuarantinedCallbackResponse, error) {
+	kept, err := c.quarantined(ctx, req.GetQuarantineId())
+	if err != nil {
+		return nil, classify(err)
+	}
+	return &deskbridgev1.GetQuarantinedCallbackResponse{Callback: kept}, nil
+}
+
+// RedriveQuarantinedCallback implements QuarantineServiceServer. The callback leaves the quarantine only after the
+// journal has it: a crash in between leaves it in both, and the dedupe window makes a second redrive harmless.
+func (c *Callbacks) RedriveQuarantinedCallback(
+	ctx context.Context, req *deskbridgev1.RedriveQuarantinedCallbackRequest,
+) (*deskbridgev1.RedriveQuarantinedCallbackResponse, error) {
+	kept, err := c.quarantined(ctx, req.GetQuarantineId())
+	if err != nil {
+		return nil, classify(err)
+	}
+	original, err := requestOf(kept)
+	if err != nil {
+		return nil, classify(err)
+	}
+	receipt, err := c.ingest(ctx, original, kept.GetReceiveTime().AsTime())
+	var unfit *unfitError
+	if errors.As(err, &unfit) {
+		return &deskbridgev1.RedriveQuarantinedCallbackResponse{Explanation: unfit.explanation}, nil
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	if err := c.config.Journal.Quarantine().Delete(ctx, req.GetQuarantineId()); err != nil {
+		return nil, classify(err)
+	}
+	return &deskbridgev1.RedriveQuarantinedCallbackResponse{Stored: true, Position: receipt.Position}, nil
+}
+
+// DropQuarantinedCallback implements QuarantineServiceServer.
+func (c *Callbacks) DropQuarantinedCallback(
+	ctx context.Context, req *deskbridgev1.DropQuarantinedCallbackRequest,
+) (*deskbridgev1.DropQuarantinedCallbackResponse, error) {
+	if err := c.config.Journal.Quarantine().Delete(ctx, req.GetQuarantineId()); err != nil {
+		return nil, classify(err)
+	}
+	c.config.Logger.InfoContext(ctx, "quarantined callback dropped", "quarantine_id", req.GetQuarantineId())
+	return &deskbridgev1.DropQuarantinedCallbackResponse{}, nil
+}
+
+func (c *Callbacks) quarantined(ctx context.Context, id uint64) (*deskbridgev1.QuarantinedCallback, error) {
+	record, err := c.config.Journal.Quarantine().Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return decodeQuarantined(record)
+}
+
+func decodeQuarantined(record journal.QuarantineRecord) (*deskbridgev1.QuarantinedCallback, error) {
+	kept := &deskbridgev1.QuarantinedCallback{}
+	if err := proto.Unmarshal(record.Data, kept); err != nil {
+		return nil, fmt.Errorf("%w: quarantine %d: %w", journal.ErrDamaged, record.ID, err)
+	}
+	kept.QuarantineId = record.ID
+	return kept, nil
+}
+
+// keptHeaders are those that may tell why a callback could not be decoded.
+func keptHeaders(md metadata.MD) map[string]string {
+	kept := map[string]string{}
+	for header, key := range map[string]string{
+		"Content-Type": callback.MetadataContentType,
+		"User-Agent":   callback.MetadataUserAgent,
+	} {
+		if value := keptText(md, key); value != "" {
+			kept[header] = value
+		}
+	}
+	return kept
+}
+
+func keptText(md metadata.MD, key string) string {
+	return strings.ToValidUTF8(strings.Join(md.Get(key), ", "), "\uFFFD")
+}
+
+// requestOf is the inverse of quarantine: the request as it came.
+func requestOf(kept *deskbridgev1.QuarantinedCallback) (*deskbridgev1.NotifySessionEventRequest, error) {
+	query, err := callback.ParseQuery(kept.GetQuery())
+	if err != nil {
+		return nil, err
+	}
+	return &deskbridgev1.NotifySessionEventRequest{
+		Body:            kept.GetBody(),
+		SdkAppId:        query.SDKAppID,
+		CallbackCommand: query.Command,
+		ContentType:     query.ContentType,
+		ClientIp:        query.ClientIP,
+		OptPlatform:     query.Platform,
+		RequestId:       query.RequestID,
+	}, nil
+}

@@ -1,0 +1,277 @@
+// Package server is the composition root: it builds the bridge from a Config and runs it. The daemon and the tests start
+// the same thing. It holds no logic of its own.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/test/bufconn"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/callback"
+	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/gateway"
+	"github.com/deskbridge/deskbridge/server/internal/journal"
+	"github.com/deskbridge/deskbridge/server/internal/rpc"
+)
+
+// Server is a bridge whose listeners are open and whose journal is ready. Run serves; without it, call Close.
+type Server struct {
+	config          Config
+	logger          *slog.Logger
+	metrics         *prometheus.Registry
+	authenticator   *callback.Authenticator
+	journal         *journal.Journal
+	hub             *fanout.Hub
+	events          *rpc.SessionEvents
+	callbacks       *rpc.Callbacks
+	health          *health.Server
+	grpc            *grpc.Server
+	http            *http.Server
+	httpListener    net.Listener
+	grpcListener    net.Listener
+	metricsListener net.Listener // nil when the metrics are not served
+	metricsHTTP     *http.Server
+	loopback        *bufconn.Listener // joins the HTTP edge to the gRPC server
+	loopbackConn    *grpc.ClientConn
+}
+
+// New opens the journal and the listeners. On an error nothing is left open.
+func New(ctx context.Context, config Config, logger *slog.Logger) (_ *Server, err error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, logger: logger, metrics: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.authenticator, err = config.authenticator(); err != nil {
+		return nil, err
+	}
+	if err := s.openJournal(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
+	s.buildGRPC()
+	s.buildMetrics()
+	return s, s.buildHTTP()
+}
+
+func (s *Server) openJournal(ctx context.Context) error {
+	var err error
+	s.journal, err = journal.Open(ctx, journal.Config{
+		Dir:          s.config.DataDir,
+		Sync:         journal.Sync(s.config.Sync),
+		DedupeWindow: s.config.DedupeWindow,
+		AckTimeout:   s.config.AckTimeout,
+		Retention:    s.config.retention(),
+		MaxBytes:     s.config.MaxBytes,
+		Logger:       s.logger,
+	})
+	return err
+}
+
+func (s *Server) listen(ctx context.Context) error {
+	var listen net.ListenConfig
+	var err error
+	if s.httpListener, err = listen.Listen(ctx, "tcp", s.config.HTTPAddr); err != nil {
+		return fmt.Errorf("--http-addr: %w", err)
+	}
+	if s.grpcListener, err = listen.Listen(ctx, "tcp", s.config.GRPCAddr); err != nil {
+		return fmt.Errorf("--grpc-addr: %w", err)
+	}
+	if s.config.MetricsAddr != "" {
+		if s.metricsListener, err = listen.Listen(ctx, "tcp", s.config.MetricsAddr); err != nil {
+			return fmt.Errorf("--metrics-addr: %w", err)
+		}
+	}
+	s.loopback = bufconn.Listen(loopbackBuffer)
+	s.loopbackConn, err = grpc.NewClient("passthrough:///deskbridge",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.loopback.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	)
+	return err
+}
+
+func (s *Server) buildGRPC() {
+	s.hub = fanout.New(fanout.Config{Journal: fanout.From(s.journal), Logger: s.logger})
+	s.events = rpc.NewSessionEvents(rpc.SessionEventsConfig{
+		Journal: s.journal, Hub: s.hub, Logger: s.logger,
+		SendTimeout: s.config.SendTimeout, DrainSpread: s.config.DrainSpread,
+	})
+	s.callbacks = rpc.NewCallbacks(rpc.CallbacksConfig{
+		Journal: s.journal, Logger: s.logger, Metrics: s.metrics,
+		Signed: s.authenticator.Signed(), Decode: callback.Decode,
+	})
+	s.health = health.NewServer()
+	s.grpc = grpc.NewServer(grpcOptions()...)
+	deskbridgev1.RegisterSessionEventServiceServer(s.grpc, s.events)
+	deskbridgev1.RegisterQuarantineServiceServer(s.grpc, s.callbacks)
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	reflection.Register(s.grpc)
+}
+
+func (s *Server) buildHTTP() error {
+	handler, err := gateway.New(gateway.Config{
+		Callbacks:     s.callbacks,
+		Events:        s.loopbackConn,
+		Authenticator: s.authenticator,
+		Logger:        s.logger,
+		Metrics:       s.metrics,
+		MaxBodyBytes:  s.config.CallbackBody,
+		BodyTimeout:   s.config.CallbackTimeout,
+		MaxCallbacks:  s.config.CallbackLimit,
+	})
+	if err != nil {
+		return err
+	}
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+func (s *Server) buildMetrics() {
+	s.metrics.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.metricsHTTP = &http.Server{
+		Handler:           promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
+		ReadHeaderTimeout: headerTimeout,
+	}
+}
+
+// HTTPAddr is the address that the HTTP listener got.
+func (s *Server) HTTPAddr() string { return s.httpListener.Addr().String() }
+
+// GRPCAddr is the address that the gRPC listener got.
+func (s *Server) GRPCAddr() string { return s.grpcListener.Addr().String() }
+
+// MetricsAddr is the address that the metrics listener got; empty without one.
+func (s *Server) MetricsAddr() string {
+	if s.metricsListener == nil {
+		return ""
+	}
+	return s.metricsListener.Addr().String()
+}
+
+// Run serves until ctx ends or a part fails, then shuts down and closes everything. It returns nil after a clean end.
+func (s *Server) Run(ctx context.Context) error {
+	tailCtx, stopTail := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTail()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.hub.Run(tailCtx) })
+	group.Go(func() error { return s.grpc.Serve(s.loopback) })
+	group.Go(func() error { return s.grpc.Serve(s.grpcListener) })
+	group.Go(func() error { return ignoreClosed(s.http.Serve(s.httpListener)) })
+	if s.metricsListener != nil {
+		group.Go(func() error { return ignoreClosed(s.metricsHTTP.Serve(s.metricsListener)) })
+	}
+	group.Go(func() error {
+		<-ctx.Done()
+		return s.shutdown(stopTail)
+	})
+	s.health.SetServingStatus("", healthv1.HealthCheckResponse_SERVING)
+	s.health.SetServingStatus(deskbridgev1.SessionEventService_ServiceDesc.ServiceName,
+		healthv1.HealthCheckResponse_SERVING)
+	s.logger.Info("deskbridge is ready", "http", s.HTTPAddr(), "grpc", s.GRPCAddr(),
+		"callbacks", s.config.callbackMode(s.authenticator.Signed()))
+	err := group.Wait()
+	return errors.Join(err, s.Close())
+}
+
+// shutdown ends everything that serves, in the order that loses nothing. All of it together is bounded by DrainTimeout.
+//
+//  1. Health says NOT_SERVING, so that balancers look elsewhere.
+//  2. Streams are told to drain and end: those over gRPC, and with them those over HTTP.
+//  3. The HTTP listener closes; callbacks under way are answered.
+//  4. The gRPC listener closes; calls under way are answered, what is left then is cut.
+//  5. The tail stops, and the metrics, which have shown all of this.
+//
+// The journal closes last, in Close: until then a callback can be stored and a reader served.
+func (s *Server) shutdown(stopTail context.CancelFunc) error {
+	s.logger.Info("deskbridge is shutting down")
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+	defer cancel()
+	s.health.Shutdown()
+	drained := s.events.Drain(ctx)
+	stopped := s.http.Shutdown(ctx)
+	if stopped != nil {
+		_ = s.http.Close()
+	}
+	stopGRPC(ctx, s.grpc)
+	stopTail()
+	_ = s.metricsHTTP.Close()
+	return errors.Join(wrap("drain the streams", drained), wrap("finish the callbacks", stopped))
+}
+
+// stopGRPC stops gracefully until ctx ends: GracefulStop alone would wait for ever for a reader that doesn't go.
+func stopGRPC(ctx context.Context, server *grpc.Server) {
+	stop := context.AfterFunc(ctx, server.Stop)
+	defer stop()
+	server.GracefulStop()
+}
+
+// Close releases what New opened, the journal last. Run calls it.
+func (s *Server) Close() error {
+	var errs []error
+	if s.loopbackConn != nil {
+		errs = append(errs, s.loopbackConn.Close())
+	}
+	if s.loopback != nil {
+		errs = append(errs, s.loopback.Close())
+	}
+	for _, listener := range []net.Listener{s.httpListener, s.grpcListener, s.metricsListener} {
+		if listener != nil {
+			errs = append(errs, ignoreClosed(listener.Close()))
+		}
+	}
+	if s.journal != nil {
+		errs = append(errs, wrap("close the journal", s.journal.Close()))
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// Bounds of the HTTP listener. There is no read or write timeout for a whole request: it would cut event streams.
+const (
+	headerTimeout  = 5 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 32 << 10
+	loopbackBuffer = 1 << 20
+)
