@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -22,21 +23,21 @@ import (
 func BenchmarkAppend(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256, 1024} {
 		b.Run(fmt.Sprintf("journal/%d", callers), func(b *testing.B) {
-			j := open(b, journal.Config{})
+			j := open(b, journal.Config{AckTimeout: time.Minute})
 			callConcurrently(b, callers, func(ctx context.Context, n int) error {
 				_, err := j.Append(ctx, benchEntry(n))
 				return err
 			})
 		})
 		b.Run(fmt.Sprintf("publish/%d", callers), func(b *testing.B) {
-			js := synced(b)
+			js := bare(b, true)
 			callConcurrently(b, callers, func(ctx context.Context, n int) error {
 				_, err := js.PublishMsg(ctx, benchMessage(n))
 				return err
 			})
 		})
 		b.Run(fmt.Sprintf("batch/%d", callers), func(b *testing.B) {
-			js := synced(b)
+			js := bare(b, true)
 			size := min(callers, 1000)
 			callConcurrently(b, 1, func(ctx context.Context, n int) error {
 				if n%size != 0 {
@@ -108,11 +109,11 @@ func benchMessage(n int) *nats.Msg {
 	return message
 }
 
-// synced is a bare embedded JetStream that syncs every write.
-func synced(b *testing.B) jetstream.JetStream {
+// bare is an embedded JetStream without a journal; sync makes it sync every write.
+func bare(b *testing.B, sync bool) jetstream.JetStream {
 	b.Helper()
 	s, err := server.NewServer(&server.Options{
-		DontListen: true, JetStream: true, StoreDir: b.TempDir(), SyncAlways: true, NoSigs: true,
+		DontListen: true, JetStream: true, StoreDir: b.TempDir(), SyncAlways: sync, NoSigs: true,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 // Bounds says where the journal begins and ends. It asks the log engine: some 100 µs.
 func (j *Journal) Bounds(ctx context.Context) (Bounds, error) {
-	if j.closed.Load() {
+	if j.isClosed() {
 		return Bounds{}, ErrClosed
 	}
 	info, err := j.events.Info(ctx)
@@ -23,7 +23,7 @@ func (j *Journal) Bounds(ctx context.Context) (Bounds, error) {
 }
 
 func (j *Journal) bounds(state jetstream.StreamState) Bounds {
-	durable, _, _ := j.durable.load()
+	durable, _ := j.durable.load()
 	b := Bounds{
 		Epoch:        j.epoch,
 		Earliest:     state.FirstSeq,
@@ -61,7 +61,7 @@ func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
 func (j *Journal) directGet(
 	ctx context.Context, stream string, limit int, options ...jetstreamext.GetBatchOpt,
 ) ([]*jetstream.RawStreamMsg, error) {
-	answers, err := jetstreamext.GetBatch(ctx, j.jetstream, stream, limit, options...)
+	answers, err := jetstreamext.GetBatch(ctx, j.reader, stream, limit, options...)
 	if err != nil {
 		return nil, engineError(err)
 	}

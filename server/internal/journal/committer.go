@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type committer struct {
 	held      *pending // taken from the queue, but too large for the group
 	stop      chan struct{}
 	stopped   chan struct{}
-	broken    error // of a sync; belongs to complete, and to close after it
+	broken    atomic.Pointer[error] // of a sync
 }
 
 func startCommitter(
@@ -55,7 +56,15 @@ func startCommitter(
 func (c *committer) close() error {
 	close(c.stop)
 	<-c.stopped
-	return c.broken
+	return c.err()
+}
+
+// err is not nil once a sync has failed.
+func (c *committer) err() error {
+	if broken := c.broken.Load(); broken != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, *broken)
+	}
+	return nil
 }
 
 func (c *committer) enqueue(p *pending) error {
@@ -134,14 +143,17 @@ func (c *committer) complete() {
 }
 
 func (c *committer) syncOnce() {
-	if c.broken == nil {
-		c.broken = c.sync()
+	if c.broken.Load() != nil {
+		return
+	}
+	if err := c.sync(); err != nil {
+		c.broken.Store(&err)
 	}
 }
 
 func (c *committer) answer(group []*pending) {
-	if c.broken != nil {
-		fail(group, fmt.Errorf("%w: %w", ErrUnavailable, c.broken))
+	if err := c.err(); err != nil {
+		fail(group, err)
 	}
 	for _, p := range group {
 		c.durable.advance(p.result.receipt.Position)

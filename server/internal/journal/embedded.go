@@ -32,7 +32,9 @@ func startEmbedded(ctx context.Context, storeDir string, config Config) (*server
 		StoreDir:   storeDir,
 		// The journal watches the disk itself; the server would take its limit from the room there is at the start.
 		JetStreamMaxStore: 1 << 60,
-		NoSigs:            true,
+		// All readers share a connection, and each may have some megabytes on the way.
+		MaxPending: 1 << 30,
+		NoSigs:     true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("journal: embedded server: %w", err)
@@ -69,8 +71,10 @@ func stopEmbedded(embedded *server.Server) {
 	embedded.WaitForShutdown()
 }
 
-func connectEmbedded(embedded *server.Server) (*nats.Conn, error) {
-	connection, err := nats.Connect("", nats.InProcessServer(embedded), nats.Name("journal"), nats.NoReconnect())
+func connectEmbedded(embedded *server.Server, name string) (*nats.Conn, error) {
+	connection, err := nats.Connect("", nats.InProcessServer(embedded), nats.Name(name),
+		nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond),
+		nats.ReconnectBufSize(-1)) // what can't be sent now fails now
 	if err != nil {
 		return nil, fmt.Errorf("journal: connect to the embedded server: %w", err)
 	}

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"net/http"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,8 +18,10 @@ type Journal struct {
 	config     Config
 	directory  *directory
 	embedded   *server.Server
-	connection *nats.Conn
-	jetstream  jetstream.JetStream
+	writing    *nats.Conn // of its own, so that no replay delays an acknowledgement
+	reading    *nats.Conn
+	writer     jetstream.JetStream
+	reader     jetstream.JetStream
 	events     jetstream.Stream
 	quarantine jetstream.Stream
 	epoch      string
@@ -26,7 +29,8 @@ type Journal struct {
 	blocks     *blockFiles
 	committer  *committer
 	ticker     *time.Ticker // of SyncInterval
-	closed     atomic.Bool
+	closing    sync.Once
+	over       chan struct{} // closed by Close
 }
 
 // Open opens the journal in config.Dir, or makes a new one there. The context bounds the opening only.
@@ -35,7 +39,8 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	j := &Journal{config: config, durable: newMark()}
+	over := make(chan struct{})
+	j := &Journal{config: config, durable: newMark(over), over: over}
 	if err := j.open(ctx); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
@@ -49,20 +54,26 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if j.embedded, err = startEmbedded(ctx, j.directory.streams(), j.config); err != nil {
 		return err
 	}
-	if j.connection, err = connectEmbedded(j.embedded); err != nil {
+	if j.writing, err = connectEmbedded(j.embedded, "writing"); err != nil {
+		return err
+	}
+	if j.reading, err = connectEmbedded(j.embedded, "reading"); err != nil {
 		return err
 	}
 	return j.openStreams(ctx)
 }
 
 func (j *Journal) openStreams(ctx context.Context) (err error) {
-	if j.jetstream, err = jetstream.New(j.connection); err != nil {
+	if j.writer, err = jetstream.New(j.writing); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if j.events, err = openStream(ctx, j.jetstream, eventsConfig(j.config)); err != nil {
+	if j.reader, err = jetstream.New(j.reading); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if j.events, err = openStream(ctx, j.reader, eventsConfig(j.config)); err != nil {
 		return err
 	}
-	if j.quarantine, err = openStream(ctx, j.jetstream, quarantineConfig(j.config)); err != nil {
+	if j.quarantine, err = openStream(ctx, j.reader, quarantineConfig(j.config)); err != nil {
 		return err
 	}
 	if err := syncTree(j.directory.streams()); err != nil {
@@ -76,7 +87,7 @@ func (j *Journal) openStreams(ctx context.Context) (err error) {
 }
 
 func (j *Journal) startCommitter(ctx context.Context, head uint64) {
-	p := &publisher{connection: j.connection, jetstream: j.jetstream, alone: true, head: head}
+	p := &publisher{connection: j.writing, jetstream: j.writer, alone: true, head: head}
 	j.blocks = newBlockFiles(j.directory.blocks(eventsStream))
 	var interval <-chan time.Time
 	if j.config.Sync == SyncInterval {
@@ -87,13 +98,24 @@ func (j *Journal) startCommitter(ctx context.Context, head uint64) {
 }
 
 // Close ends every Reader and waiting Append with ErrClosed, and gives the data directory free. Closing twice is fine.
-func (j *Journal) Close() error {
-	if j.closed.Swap(true) {
-		return nil
+func (j *Journal) Close() (err error) {
+	j.closing.Do(func() { err = j.close() })
+	return err
+}
+
+func (j *Journal) isClosed() bool {
+	select {
+	case <-j.over:
+		return true
+	default:
+		return false
 	}
+}
+
+func (j *Journal) close() error {
 	// 1. Readers stop. 2. What is being stored is answered. 3. No more requests. 4. The server writes its state.
 	// 5. The next process may come.
-	j.durable.close()
+	close(j.over)
 	var errs []error
 	if j.committer != nil {
 		errs = append(errs, j.committer.close(), j.blocks.close())
@@ -101,8 +123,10 @@ func (j *Journal) Close() error {
 	if j.ticker != nil {
 		j.ticker.Stop()
 	}
-	if j.connection != nil {
-		j.connection.Close()
+	for _, connection := range []*nats.Conn{j.writing, j.reading} {
+		if connection != nil {
+			connection.Close()
+		}
 	}
 	if j.embedded != nil {
 		stopEmbedded(j.embedded)
@@ -118,11 +142,14 @@ func (j *Journal) Epoch() string { return j.epoch }
 
 // Ready is nil when the journal can be written.
 func (j *Journal) Ready() error {
-	switch {
-	case j.closed.Load():
+	if j.isClosed() {
 		return ErrClosed
-	case !j.connection.IsConnected():
-		return fmt.Errorf("%w: not connected", ErrUnavailable)
+	}
+	if err := j.committer.err(); err != nil {
+		return err
+	}
+	if health := j.embedded.Healthz(nil); health.StatusCode != http.StatusOK {
+		return fmt.Errorf("%w: %s", ErrUnavailable, health.Error)
 	}
 	return nil
 }

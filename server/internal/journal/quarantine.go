@@ -35,12 +35,12 @@ func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
 	if len(data) > MaxRecordBytes {
 		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxRecordBytes)
 	}
-	if err := j.Ready(); err != nil {
-		return 0, err
+	if j.isClosed() {
+		return 0, ErrClosed
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.config.AckTimeout)
 	defer cancel()
-	ack, err := j.jetstream.PublishMsg(ctx, &nats.Msg{Subject: quarantineStream, Data: frame(data)})
+	ack, err := j.writer.PublishMsg(ctx, &nats.Msg{Subject: quarantineStream, Data: frame(data)})
 	if err != nil {
 		return 0, fmt.Errorf("journal: quarantine: %w", engineError(err))
 	}

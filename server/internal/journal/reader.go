@@ -4,46 +4,35 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 const (
-	// batchRecords and batchBytes bound what Next returns at once.
-	batchRecords = 512
-	batchBytes   = 1 << 20
-	// readAhead is how many records wait between the log engine and Next.
-	readAhead = 512
+	// readAheadBytes is what the log engine sends ahead of the inbox. It holds the largest record with its headers.
+	readAheadBytes = MaxRecordBytes + 256<<10
+	// stallTime is when a reader that got nothing looks whether there is something that the engine can't read.
+	stallTime = time.Second
 )
 
 // Reader follows the journal from a position for ever: every record, in order, each once. It is for one goroutine;
-// only Close may be called by another.
+// only Close may be called by another. It holds a few megabytes at most, whatever its user does.
 type Reader struct {
 	journal *Journal
-	last    uint64
-	held    *Record // read from arrived, but not yet on disk or too much for the last batch
-	arrived chan arrival
-	consume jetstream.ConsumeContext
+	last    uint64   // given out
+	ready   []Record // taken from the inbox
+	inbox   *inbox
 
-	closing chan struct{}
 	mu      sync.Mutex
 	closed  bool
-}
-
-// arrival is what the log engine delivered.
-type arrival struct {
-	record Record
-	err    error
+	consume jetstream.ConsumeContext
 }
 
 // NewReader returns a reader of everything behind the position after. It costs nothing until the first Next.
 func (j *Journal) NewReader(after uint64) *Reader {
-	return &Reader{
-		journal: j,
-		last:    after,
-		arrived: make(chan arrival, readAhead),
-		closing: make(chan struct{}),
-	}
+	return &Reader{journal: j, last: after, inbox: newInbox(j.over)}
 }
 
 // Next returns the records that are ready, at least one: it waits for the first. The slice is the caller's.
@@ -55,78 +44,55 @@ func (r *Reader) Next(ctx context.Context) ([]Record, error) {
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	first, err := r.next(ctx)
+	if err := r.await(ctx); err != nil {
+		return nil, err
+	}
+	first := r.ready[0].Position
+	if first != r.last+1 {
+		return nil, r.gap(ctx, first)
+	}
+	durable, err := r.journal.durable.await(ctx, first)
 	if err != nil {
 		return nil, err
 	}
-	durable, err := r.journal.durable.await(ctx, first.Position)
-	if err != nil {
-		r.held = &first
-		return nil, err
-	}
-	return r.fill(first, durable), nil
+	return r.cut(durable), nil
 }
 
-// fill adds to the batch what is there already.
-func (r *Reader) fill(first Record, durable uint64) []Record {
-	batch, bytes := make([]Record, 0, 1+len(r.arrived)), 0
-	for record := first; ; {
-		batch, bytes, r.last = append(batch, record), bytes+len(record.Data), record.Position
-		if len(batch) == batchRecords || bytes >= batchBytes {
-			return batch
-		}
-		select {
-		case a := <-r.arrived:
-			if a.err != nil || a.record.Position != r.last+1 || a.record.Position > durable {
-				r.hold(a)
-				return batch
-			}
-			record = a.record
-		default:
-			return batch
-		}
-	}
-}
-
-func (r *Reader) hold(a arrival) {
-	if a.err == nil {
-		r.held = &a.record
-	}
-}
-
-// next returns the record behind r.last.
-func (r *Reader) next(ctx context.Context) (Record, error) {
+// await fills r.ready with what comes behind r.last.
+func (r *Reader) await(ctx context.Context) error {
 	for {
-		record, err := r.take(ctx)
-		switch {
-		case err != nil:
-			return Record{}, err
-		case record.Position <= r.last:
-			continue // the engine starts at its head when it is asked for a position behind it
-		case record.Position > r.last+1:
-			r.held = &record
-			return Record{}, r.gap(ctx, record.Position)
+		// When the engine is asked for a position that is still to come, it starts at its head.
+		for len(r.ready) > 0 && r.ready[0].Position <= r.last {
+			r.ready = r.ready[1:]
 		}
-		return record, nil
+		if len(r.ready) > 0 {
+			return nil
+		}
+		var err error
+		if r.ready, err = r.inbox.take(ctx, stallTime); err != nil {
+			return err
+		}
+		if len(r.ready) == 0 {
+			if err := r.checkStall(ctx); err != nil {
+				return err
+			}
+		}
 	}
 }
 
-func (r *Reader) take(ctx context.Context) (Record, error) {
-	if held := r.held; held != nil {
-		r.held = nil
-		return *held, nil
+// cut takes from r.ready what follows without a gap and is on disk.
+func (r *Reader) cut(durable uint64) []Record {
+	n := 0
+	for n < len(r.ready) && r.ready[n].Position == r.last+1 && r.ready[n].Position <= durable {
+		r.last++
+		n++
 	}
-	select {
-	case a := <-r.arrived:
-		return a.record, a.err
-	case <-r.closing:
-		return Record{}, ErrClosed
-	case <-ctx.Done():
-		return Record{}, context.Cause(ctx)
-	}
+	batch := r.ready[:n:n]
+	r.ready = r.ready[n:]
+	return batch
 }
 
-// gap says why the records between r.last and next are missing.
+// gap says why the records between r.last and next are missing. The engine skips what it can't read without a word.
 func (r *Reader) gap(ctx context.Context, next uint64) error {
 	bounds, err := r.journal.Bounds(ctx)
 	switch {
@@ -138,12 +104,30 @@ func (r *Reader) gap(ctx context.Context, next uint64) error {
 	return fmt.Errorf("%w: records %d to %d can't be read", ErrDamaged, r.last+1, next-1)
 }
 
+// checkStall looks for a record that is on disk but doesn't come: nothing readable may be behind it to show the gap.
+func (r *Reader) checkStall(ctx context.Context) error {
+	durable, _ := r.journal.durable.load()
+	if r.last >= durable {
+		return nil
+	}
+	next, err := r.journal.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(r.last+1))
+	switch {
+	case err != nil:
+		return err
+	case len(next) == 0:
+		return r.gap(ctx, durable+1)
+	case next[0].Sequence > r.last+1:
+		return r.gap(ctx, next[0].Sequence)
+	}
+	return nil
+}
+
 // start makes the consumer at the first call.
 func (r *Reader) start(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.closed || r.journal.closed.Load():
+	case r.closed || r.journal.isClosed():
 		return ErrClosed
 	case r.consume != nil:
 		return nil
@@ -155,7 +139,7 @@ func (r *Reader) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
 	}
-	r.consume, err = consumer.Consume(r.deliver)
+	r.consume, err = consumer.Consume(r.deliver, jetstream.PullMaxBytes(readAheadBytes))
 	if err != nil {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
 	}
@@ -166,23 +150,16 @@ func (r *Reader) start(ctx context.Context) error {
 func (r *Reader) deliver(message jetstream.Msg) {
 	metadata, err := message.Metadata()
 	if err != nil {
-		r.send(arrival{err: fmt.Errorf("journal: reader: %w", err)})
+		r.inbox.fail(fmt.Errorf("journal: reader: %w", err))
 		return
 	}
 	position := metadata.Sequence.Stream
 	data, err := unframe(position, message.Data())
 	if err != nil {
-		r.send(arrival{err: fmt.Errorf("journal: reader: %w", err)})
+		r.inbox.fail(fmt.Errorf("journal: reader: %w", err))
 		return
 	}
-	r.send(arrival{record: Record{Position: position, StoreTime: metadata.Timestamp, Data: data}})
-}
-
-func (r *Reader) send(a arrival) {
-	select {
-	case r.arrived <- a:
-	case <-r.closing:
-	}
+	r.inbox.put(Record{Position: position, StoreTime: metadata.Timestamp, Data: data})
 }
 
 // Close ends a waiting Next with ErrClosed.
@@ -193,7 +170,7 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	r.closed = true
-	close(r.closing)
+	r.inbox.close()
 	if r.consume == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 // Session returns the retained records of one session behind the position after, oldest first and at most limit of
 // them. With appID "" it is the session of that id in any app.
 func (j *Journal) Session(ctx context.Context, appID, sessionID string, after uint64, limit int) ([]Record, error) {
-	if j.closed.Load() {
+	if j.isClosed() {
 		return nil, ErrClosed
 	}
 	messages, err := j.directGet(ctx, eventsStream, limit,
@@ -18,7 +18,7 @@ func (j *Journal) Session(ctx context.Context, appID, sessionID string, after ui
 	if err != nil {
 		return nil, fmt.Errorf("journal: session: %w", err)
 	}
-	durable, _, _ := j.durable.load()
+	durable, _ := j.durable.load()
 	records := make([]Record, 0, len(messages))
 	for _, message := range messages {
 		if message.Sequence > durable {

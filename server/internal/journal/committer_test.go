@@ -1,0 +1,157 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// openWithSync opens a journal whose syncs are done by the given function.
+func openWithSync(t *testing.T, config Config, sync func() error) *Journal {
+	t.Helper()
+	config.Dir = t.TempDir()
+	j, err := Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	p := j.committer.publisher
+	if err := j.committer.close(); err != nil {
+		t.Fatal(err)
+	}
+	j.committer = startCommitter(t.Context(), p, sync, nil, j.durable)
+	return j
+}
+
+func numbered(n int) Entry {
+	return Entry{DedupeKey: fmt.Sprint(n), Data: []byte(fmt.Sprint(n))}
+}
+
+func TestNothingIsSeenBeforeItIsSynced(t *testing.T) {
+	t.Parallel()
+	disk := make(chan struct{})
+	j := openWithSync(t, Config{AckTimeout: time.Minute}, func() error {
+		<-disk
+		return nil
+	})
+	r := j.NewReader(0)
+	defer r.Close()
+	acknowledged := make(chan error)
+	go func() {
+		_, err := j.Append(t.Context(), numbered(1))
+		acknowledged <- err
+	}()
+	awaitStored(t, j, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if records, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("before the sync: got %d records, %v", len(records), err)
+	}
+	if bounds, err := j.Bounds(t.Context()); err != nil || bounds.Latest != 0 {
+		t.Errorf("before the sync: got head %d, %v, want 0", bounds.Latest, err)
+	}
+	if records, err := j.Session(t.Context(), "", "", 0, 1); err != nil || len(records) != 0 {
+		t.Errorf("before the sync: got %d records of the session, %v", len(records), err)
+	}
+	close(disk)
+	if err := <-acknowledged; err != nil {
+		t.Error(err)
+	}
+	if records, err := r.Next(t.Context()); err != nil || len(records) != 1 {
+		t.Errorf("after the sync: got %d records, %v", len(records), err)
+	}
+}
+
+// awaitStored waits until the log engine has the position, on disk or not.
+func awaitStored(t *testing.T, j *Journal, position uint64) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		info, err := j.events.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.State.LastSeq >= position {
+			return
+		}
+	}
+	t.Fatalf("position %d didn't come", position)
+}
+
+func TestLateEntryIsThereForTheRepeat(t *testing.T) {
+	t.Parallel()
+	disk := make(chan struct{})
+	j := openWithSync(t, Config{AckTimeout: 300 * time.Millisecond}, func() error {
+		<-disk
+		return nil
+	})
+	if _, err := j.Append(t.Context(), numbered(1)); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("while the disk hangs: got %v, want ErrUnavailable", err)
+	}
+	close(disk)
+	receipt, err := j.Append(t.Context(), numbered(1))
+	if want := (Receipt{Position: 1, Duplicate: true}); err != nil || receipt != want {
+		t.Errorf("repeat: got %+v, %v, want %+v", receipt, err, want)
+	}
+}
+
+func TestFullQueueRefusesAtOnce(t *testing.T) {
+	t.Parallel()
+	disk := make(chan struct{})
+	j := openWithSync(t, Config{AckTimeout: time.Minute}, func() error {
+		<-disk
+		return nil
+	})
+	defer close(disk)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	refused := make(chan error)
+	for n := range queueLimit + 3*groupEntries {
+		go func() {
+			if _, err := j.Append(ctx, numbered(n)); !errors.Is(err, context.Canceled) {
+				refused <- err
+			}
+		}()
+	}
+	if err := <-refused; !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	cancel()
+	for {
+		select {
+		case err := <-refused:
+			if !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable", err)
+			}
+		case <-time.After(100 * time.Millisecond):
+			return
+		}
+	}
+}
+
+func TestFailedSyncIsFinal(t *testing.T) {
+	t.Parallel()
+	syncs := 0
+	j := openWithSync(t, Config{}, func() error {
+		if syncs++; syncs == 2 {
+			return errors.New("disk error")
+		}
+		return nil
+	})
+	if _, err := j.Append(t.Context(), numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	for n := 2; n < 5; n++ {
+		if _, err := j.Append(t.Context(), numbered(n)); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("entry %d: got %v, want ErrUnavailable", n, err)
+		}
+	}
+	if err := j.Ready(); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("ready: got %v, want ErrUnavailable", err)
+	}
+	if syncs != 2 {
+		t.Errorf("synced %d times, want 2", syncs)
+	}
+}
