@@ -19,7 +19,7 @@ type backoffDelay struct {
 
 func (b *backoffDelay) next() time.Duration {
 	b.ceiling = min(max(b.ceiling*backoffGrowth, minBackoff), maxBackoff)
-	return b.ceiling/2 + rand.N(b.ceiling/2+1)
+	return b.ceiling/2 + rand.N(b.ceiling/2+1) //nolint:gosec // nothing to guess
 }
 
 func (b *backoffDelay) reset() { b.ceiling = 0 }

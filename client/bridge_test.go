@@ -38,10 +38,10 @@ type scriptedBridge struct {
 }
 
 func (b *scriptedBridge) Subscribe(request *subscribeRequest, stream serverStream) error {
-	return b.take(request, stream.Context())(request, stream)
+	return b.take(stream.Context(), request)(request, stream)
 }
 
-func (b *scriptedBridge) take(request *subscribeRequest, ctx context.Context) script {
+func (b *scriptedBridge) take(ctx context.Context, request *subscribeRequest) script {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	md, _ := metadata.FromIncomingContext(ctx)

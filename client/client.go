@@ -29,7 +29,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// ErrClosed: the Client was closed while it was in use, or before.
+// ErrClosed means that the Client was closed while it was in use, or before.
 var ErrClosed = errors.New("deskbridge client is closed")
 
 // Config says how to reach a bridge.
@@ -129,7 +129,8 @@ func (c *Client) connection() *grpc.ClientConn {
 //
 // A connection whose far end vanished without a word looks healthy for as long as TCP keeps trying: a new stream on it
 // would be as silent as the old one. And one that could not be made waits out gRPC's own backoff, and fails all calls
-// meanwhile, although the bridge may be back. With a new one the next attempt dials at once, paced by our backoff alone.
+// meanwhile, although the bridge may be back. With a new one the next attempt dials at once, at the pace of our backoff
+// alone.
 func (c *Client) abandon(conn *grpc.ClientConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

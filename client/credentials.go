@@ -38,8 +38,8 @@ type bearer struct {
 	secure bool
 }
 
-// GetRequestMetadata fails with UNAVAILABLE where the token can't be had: gRPC would make it UNAUTHENTICATED, which ends
-// a subscription, though the place the token comes from may only be down for a moment.
+// GetRequestMetadata fails with UNAVAILABLE where the token can't be had: gRPC would make it UNAUTHENTICATED, which
+// ends a subscription, though the place the token comes from may only be down for a moment.
 func (b bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	token, err := b.token(ctx)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
-// Error is a failure that the bridge, or something between, has reported. Get at it with errors.As, and decide by Reason.
-// It unwraps to the gRPC status: status.Code works on it.
+// Error is a failure that the bridge, or something between, has reported. Get at it with errors.As, and decide by
+// Reason. It unwraps to the gRPC status: status.Code works on it.
 type Error struct {
 	// Reason is UNSPECIFIED where the failure is not from the bridge itself (a proxy, the network): then see the status.
 	Reason deskbridgev1.ErrorReason

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
@@ -14,9 +15,9 @@ import (
 
 // Causes of a reconnect that come from this side, as Hooks.Reconnecting gets them.
 var (
-	// ErrSilent: nothing came for three heartbeat intervals. The connection is dead, or what is behind it is.
+	// ErrSilent means that nothing came for three heartbeat intervals. The connection is dead, or what is behind it is.
 	ErrSilent = errors.New("no heartbeat from the bridge")
-	// ErrEnded: the bridge ended the stream without an error.
+	// ErrEnded means that the bridge ended the stream without an error.
 	ErrEnded = errors.New("stream ended by the bridge")
 )
 
@@ -26,36 +27,58 @@ const (
 	missedHeartbeats = 3
 )
 
-// follow opens a stream and consumes it to its end. It returns why it ended, and how long the bridge asked to wait before
-// the next one; 0 when it did not ask.
-func (s *subscription) follow(ctx context.Context) (cause error, wait time.Duration) {
+// follow opens a stream and consumes it to its end, which is the error. wait is how long the bridge asked to wait before
+// the next stream; 0 when it did not ask.
+func (s *subscription) follow(ctx context.Context) (wait time.Duration, end error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	conn := s.client.connection()
 	guard := newWatchdog(s.request.GetHeartbeatInterval().AsDuration(), cancel)
 	defer guard.stop()
-
-	guard.start()
-	stream, err := deskbridgev1.NewSessionEventServiceClient(conn).Subscribe(ctx, s.nextRequest())
-	for err == nil {
-		guard.start()
+	stream, end := openStream(ctx, conn, guard, s.nextRequest())
+	for end == nil {
 		var response *deskbridgev1.SubscribeResponse
-		response, err = stream.Recv()
-		guard.stop()
-		if err != nil {
+		if response, end = stream.receive(ctx); end != nil {
 			break
 		}
 		if draining := response.GetDraining(); draining != nil {
 			wait = max(draining.GetReconnectDelay().AsDuration(), minBackoff)
 		}
-		if err := s.consume(ctx, response); err != nil {
-			return err, 0
-		}
+		end = s.consume(ctx, response)
 	}
-	if errors.Is(context.Cause(ctx), ErrSilent) || conn.GetState() == connectivity.TransientFailure {
+	if errors.Is(end, ErrSilent) || conn.GetState() == connectivity.TransientFailure {
 		s.client.abandon(conn)
 	}
-	return streamError(ctx, err), wait
+	return wait, end
+}
+
+// guardedStream is a stream that ends when it is silent for too long.
+type guardedStream struct {
+	grpc.ServerStreamingClient[deskbridgev1.SubscribeResponse]
+	guard *watchdog
+}
+
+// openStream does not wait for the bridge once there is a connection: the first receive does.
+func openStream(
+	ctx context.Context, conn *grpc.ClientConn, guard *watchdog, request *deskbridgev1.SubscribeRequest,
+) (*guardedStream, error) {
+	guard.start()
+	defer guard.stop()
+	stream, err := deskbridgev1.NewSessionEventServiceClient(conn).Subscribe(ctx, request)
+	if err != nil {
+		return nil, streamError(ctx, err)
+	}
+	return &guardedStream{stream, guard}, nil
+}
+
+func (s *guardedStream) receive(ctx context.Context) (*deskbridgev1.SubscribeResponse, error) {
+	s.guard.start()
+	defer s.guard.stop()
+	response, err := s.Recv()
+	if err != nil {
+		return nil, streamError(ctx, err)
+	}
+	return response, nil
 }
 
 // streamError says why a stream ended.
@@ -137,8 +160,8 @@ func (s *subscription) deliver(ctx context.Context, events []*deskbridgev1.Sessi
 	return nil
 }
 
-// saveWithin saves the cursor behind the last event consumed, when the last save is some time ago: so that a crash in a
-// long batch with a slow loop repeats little.
+// saveWithin saves the cursor behind the last event consumed, when the last save is some time ago: so that a crash in
+// a long batch with a slow loop repeats little.
 func (s *subscription) saveWithin(ctx context.Context) error {
 	if s.store == nil || time.Since(s.savedAt) < saveInterval {
 		return nil

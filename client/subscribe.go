@@ -34,9 +34,9 @@ func WithHooks(hooks Hooks) SubscribeOption {
 //
 // The sequence ends
 //   - without an error after the last event that there is, when the request has stop_when_caught_up;
-//   - with an error of type *Error where only the application can tell how to go on: a cursor that is expired, malformed,
-//     of another epoch or in the future, an invalid request or filter, missing permission, a damaged journal, a method
-//     that is not served;
+//   - with an error of type *Error where only the application can tell how to go on: a cursor that is expired,
+//     malformed, of another epoch or in the future, an invalid request or filter, missing permission, a damaged
+//     journal, something that is not served;
 //   - with the context's error when ctx ends, with ErrClosed when the client is closed, and with the CursorStore's.
 //
 // An error comes once, as the last item, with a nil event. Everything else (connections refused or cut, a bridge that
@@ -115,7 +115,7 @@ func (s *subscription) run(ctx context.Context) error {
 // followUntilFinal follows one stream after the other.
 func (s *subscription) followUntilFinal(ctx context.Context) error {
 	for {
-		cause, wait := s.follow(ctx)
+		wait, cause := s.follow(ctx)
 		if final := s.finalError(ctx, cause); final != nil {
 			return final
 		}

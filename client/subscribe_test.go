@@ -290,7 +290,7 @@ func TestSubscribeBacksOffAndRecovers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ceilings := []time.Duration{
+		ceilings := []int{ // milliseconds
 			100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000, 10000, // refused, then opened
 			100, 200, // healthy, refused
 			100, // healthy
@@ -299,7 +299,7 @@ func TestSubscribeBacksOffAndRecovers(t *testing.T) {
 			t.Fatalf("reconnected %d times: %v", len(reconnected.delays), reconnected.delays)
 		}
 		for i, delay := range reconnected.delays {
-			ceiling := ceilings[i] * time.Millisecond
+			ceiling := time.Duration(ceilings[i]) * time.Millisecond
 			if delay < ceiling/2 || delay > ceiling {
 				t.Errorf("delay %d is %v, want %v to %v", i, delay, ceiling/2, ceiling)
 			}

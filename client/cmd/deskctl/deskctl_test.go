@@ -139,7 +139,10 @@ func TestTailEndsWellWhenInterrupted(t *testing.T) {
 		_ = writer.Close()
 	}()
 	lines := bufio.NewScanner(reader)
-	for lines.Scan() && lines.Text() != "3" { // printed at once, not when a buffer is full
+	for range 3 { // printed at once, not when a buffer is full
+		if !lines.Scan() {
+			t.Fatal("ended by itself")
+		}
 	}
 	interrupt()
 	if lines.Scan() {

@@ -47,7 +47,7 @@ func (c *quarantineListCommand) Run(ctx context.Context, console *console) error
 
 func eachPage(
 	ctx context.Context, service deskbridgev1.QuarantineServiceClient,
-	print func([]*deskbridgev1.QuarantinedCallback) error,
+	show func([]*deskbridgev1.QuarantinedCallback) error,
 ) error {
 	request := &deskbridgev1.ListQuarantinedCallbacksRequest{}
 	for {
@@ -55,7 +55,7 @@ func eachPage(
 		if err != nil {
 			return err
 		}
-		if err := print(page.GetCallbacks()); err != nil {
+		if err := show(page.GetCallbacks()); err != nil {
 			return err
 		}
 		if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {

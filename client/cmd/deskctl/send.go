@@ -36,7 +36,7 @@ func (f *webhookFlags) poster(connections int) (*webhook.Poster, error) {
 type sendCommand struct {
 	webhookFlags
 	File      string `arg:"" help:"File with the callback's body; - for standard input."`
-	RequestID string `name:"request-id" help:"RequestID to send. None when empty, as in older deployments." placeholder:"ID"`
+	RequestID string `name:"request-id" help:"RequestID to send; none when empty." placeholder:"ID"`
 	Command   string `help:"CallbackCommand to send." default:"${sessionEventCommand}"`
 }
 

@@ -18,12 +18,20 @@ import (
 type simulateCommand struct {
 	webhookFlags
 	Sessions    uint64        `help:"How many sessions to play; 0: until interrupted." default:"20"`
-	Rate        float64       `help:"Callbacks in one second over all sessions; 0: as fast as answers come." default:"20"`
+	Rate        float64       `help:"Posts in one second over all sessions; 0: no limit." default:"20"`
 	Concurrency int           `help:"How many sessions are under way at once." default:"16"`
-	Seed        *uint64       `help:"Decides everything about the sessions, their ids and RequestIDs too, but for the times. A bridge takes a second run with one seed as repeats. Random when absent." placeholder:"N"`
-	Duplicates  float64       `help:"Share of callbacks to post a second time with the same RequestID, 0 to 1." default:"0"`
-	Retry       time.Duration `help:"Post a callback that was not acknowledged again, with the same RequestID, for this long." default:"0s"`
-	Record      string        `help:"File to append a line of JSON to for each acknowledged callback." placeholder:"FILE"`
+	Seed        *uint64       `help:"What the sessions are made from. Random when absent." placeholder:"N"`
+	Duplicates  float64       `help:"Share of callbacks to post a second time, 0 to 1." default:"0"`
+	Retry       time.Duration `help:"How long to post again what was not acknowledged." default:"0s"`
+	Record      string        `help:"File to append a line to for each acknowledged callback." placeholder:"FILE"`
+}
+
+// Help is shown above the flags.
+func (c *simulateCommand) Help() string {
+	return `Callbacks of one session are posted one after the other, each after the answer to the one before.
+The seed decides everything but the times. It decides the RequestIDs too: a second run with one seed on one bridge
+looks like a vendor that uses RequestIDs twice. A callback that is posted again, by --retry or --duplicates, keeps its
+RequestID and its body.`
 }
 
 // Validate is called by the parser.
@@ -49,7 +57,7 @@ func (c *simulateCommand) Run(ctx context.Context, console *console) (err error)
 	}
 	defer config.Poster.Close()
 	if c.Record != "" {
-		file, err := os.OpenFile(c.Record, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		file, err := os.OpenFile(c.Record, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		if err != nil {
 			return fmt.Errorf("--record: %w", err)
 		}
@@ -76,7 +84,7 @@ func (c *simulateCommand) config() (player.Config, error) {
 	if err != nil {
 		return player.Config{}, err
 	}
-	seed := uint64(rand.Uint32())
+	seed := uint64(rand.Uint32()) //nolint:gosec // nothing to guess
 	if c.Seed != nil {
 		seed = *c.Seed
 	}

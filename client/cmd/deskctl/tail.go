@@ -14,15 +14,28 @@ import (
 
 type tailCommand struct {
 	connectionFlags
-	Type    []string `help:"Only this type, such as SessionEnd, or types by a prefix, such as 'Human.*'. Repeatable." sep:"none" placeholder:"TYPE"`
+	Type    []string `help:"Only this type, or types by a prefix: 'Human.*'. Repeatable." sep:"none" placeholder:"TYPE"`
 	Session []string `help:"Only this session. Repeatable." sep:"none" placeholder:"ID"`
 	User    []string `help:"Only this user. Repeatable." sep:"none" placeholder:"ID"`
 	Agent   []string `help:"Only this agent. Repeatable." sep:"none" placeholder:"ID"`
-	Filter  string   `help:"Only events for which this CEL expression over event holds, such as 'event.satisfaction_rating <= 2'." placeholder:"EXPR"`
+	Filter  string   `help:"Only events for which this CEL expression over event holds." placeholder:"EXPR"`
 
-	From          string `help:"Where to start: latest (default), earliest, a cursor, or a time as 2006-01-02T15:04:05Z." default:"latest" placeholder:"START"`
+	From          string `help:"latest, earliest, a cursor, or a time in RFC 3339." default:"latest"`
 	UntilCaughtUp bool   `help:"End after the last event that there is."`
-	Output        string `short:"o" help:"How to print an event: pretty (default), json (a line each), or go-template=TEMPLATE over the Go type SessionEvent, with the functions content, escape and json." default:"pretty" placeholder:"FORMAT"`
+	Output        string `short:"o" help:"pretty, json, or go-template=TEMPLATE." default:"pretty"`
+}
+
+// Help is shown above the flags.
+func (c *tailCommand) Help() string {
+	return `An event has to pass every kind of selection that is given, and one of its values.
+Notes about the connection go to standard error. A cut connection is mended; no line is lost or repeated.
+
+  --filter 'event.satisfaction_rating > 0 && event.satisfaction_rating <= 2'
+  --from 2025-01-02T15:04:05Z
+  --output json              a line of JSON for each event
+  --output 'go-template={{.Position}} {{.GetSessionId}} {{content .}}'
+                             a Go template over the Go type SessionEvent, with
+                             the functions content, escape and json`
 }
 
 // Run ends without an error when it is interrupted.

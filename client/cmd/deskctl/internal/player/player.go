@@ -55,8 +55,8 @@ func New(config Config) *Player {
 	return &Player{config: config, limiter: rate.NewLimiter(limit, 1)}
 }
 
-// Run plays until all sessions are over or the context ends; a post that is under way then is waited for. The summary is
-// always valid. An error is one of the record: callbacks that the webhook refuses are in the summary.
+// Run plays until all sessions are over or the context ends; a post that is under way then is waited for. The summary
+// is always valid. An error is one of the record: callbacks that the webhook refuses are in the summary.
 func (p *Player) Run(ctx context.Context) (Summary, error) {
 	started := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
@@ -86,7 +86,7 @@ func (p *Player) playSessions(ctx context.Context) error {
 // playSession posts the next callback of the session after the answer to the one before, whatever that was.
 func (p *Player) playSession(ctx context.Context, index uint64) error {
 	// Apart from the session's own randomness, so that the share of duplicates does not change the session.
-	repeats := rand.New(rand.NewPCG(^p.config.Seed, index))
+	repeats := rand.New(rand.NewPCG(^p.config.Seed, index)) //nolint:gosec // repeatable, not secret
 	for i, callback := range simulate.Session(p.config.Seed, index) {
 		body, err := callback.Body(time.Now())
 		if err != nil {
@@ -126,7 +126,7 @@ func (p *Player) deliver(ctx context.Context, post webhook.Callback) (acknowledg
 			p.tally.gaveUp()
 			return false
 		}
-		if !sleep(ctx, pause/2+rand.N(pause)) {
+		if !sleep(ctx, pause/2+rand.N(pause)) { //nolint:gosec // nothing to guess
 			return false
 		}
 		pause = min(2*pause, time.Second)

@@ -10,8 +10,8 @@ import (
 	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/simulate"
 )
 
-// Record writes a line of JSON for each acknowledged callback: what a reader of the bridge must see. Each line is written
-// at once, in a single write, so that the record of a run that is killed ends with a whole line.
+// Record writes a line of JSON for each acknowledged callback: what a reader of the bridge must see. Each line is
+// written at once, in a single write, so that the record of a run that is killed ends with a whole line.
 type Record struct {
 	mu  sync.Mutex
 	out io.Writer

@@ -37,7 +37,8 @@ func summary(element *deskbridgev1.MessageElement) string {
 	case *deskbridgev1.MessageElement_Location:
 		return location(content.Location)
 	case *deskbridgev1.MessageElement_Face:
-		return describe("face", strconv.FormatInt(content.Face.GetIndex(), 10), quoteUnlessEmpty(content.Face.GetData()))
+		index := strconv.FormatInt(content.Face.GetIndex(), 10)
+		return describe("face", index, quoteUnlessEmpty(content.Face.GetData()))
 	case *deskbridgev1.MessageElement_Custom:
 		return custom(content.Custom)
 	case *deskbridgev1.MessageElement_Sound:
@@ -71,7 +72,8 @@ func custom(c *deskbridgev1.CustomElement) string {
 func image(i *deskbridgev1.ImageElement) string {
 	for _, rendition := range i.GetRenditions() {
 		if rendition.GetWidth() > 0 {
-			return describe("image", fmt.Sprintf("%d×%d", rendition.GetWidth(), rendition.GetHeight()), size(rendition.GetSize()))
+			pixels := fmt.Sprintf("%d×%d", rendition.GetWidth(), rendition.GetHeight())
+			return describe("image", pixels, size(rendition.GetSize()))
 		}
 	}
 	return "image"

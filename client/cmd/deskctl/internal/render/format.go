@@ -1,5 +1,6 @@
-// Package render turns events into text for people and programs. What it returns is safe to write to a terminal: an event
-// is written by strangers, and must not be able to move the cursor, change colours or forge a line. It does no I/O.
+// Package render turns events into text for people and programs. What it returns is safe to write to a terminal: an
+// event is written by strangers, and must not be able to move the cursor, change colours or forge a line. It does no
+// I/O.
 package render
 
 import (
@@ -74,8 +75,8 @@ func Escape(text string) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
-// parseTemplate makes a format of a Go template over SessionEvent. It is the user's own choice what the template prints:
-// the function escape is there for what goes to a terminal.
+// parseTemplate makes a format of a Go template over SessionEvent. It is the user's own choice what the template
+// prints: the function escape is there for what goes to a terminal.
 func parseTemplate(text string) (Format, error) {
 	if text == "" {
 		return nil, errors.New("the template is empty")

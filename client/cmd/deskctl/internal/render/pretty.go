@@ -108,11 +108,12 @@ func who(event *deskbridgev1.SessionEvent) string {
 		return agent + " → " + user
 	case deskbridgev1.SessionEventType_SESSION_EVENT_TYPE_AGENT_FORWARD:
 		return user + " with " + party(event.GetForwardFromAgentId(), "agent") + " → " + agent
+	default:
+		if event.GetAgentId() != "" {
+			return user + " with " + agent
+		}
+		return user
 	}
-	if event.GetAgentId() != "" {
-		return user + " with " + agent
-	}
-	return user
 }
 
 func party(id, otherwise string) string {

@@ -112,7 +112,8 @@ func (s *story) image() element {
 func (s *story) file() element {
 	return element{"TIMFileElem", fields{
 		"Url": s.fileURL("file"), "UUID": s.hex(32), "FileSize": 1000 + s.random.IntN(90_000_000),
-		"FileName": pick(s, "refund form (v2).pdf", "发票.xlsx", "log\n2.txt", "file:///sdcard/photo 1.heic"), "Download_Flag": 2,
+		"FileName":      pick(s, "refund form (v2).pdf", "发票.xlsx", "log\n2.txt", "file:///sdcard/photo 1.heic"),
+		"Download_Flag": 2,
 	}}
 }
 

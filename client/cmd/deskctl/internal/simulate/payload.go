@@ -5,15 +5,16 @@ import (
 	"fmt"
 )
 
-// Desk's own messages travel as custom elements, with JSON inside the string Data. `src` tells them apart; it comes as a
-// number and as a string.
+// Desk's own messages travel as custom elements, with JSON inside the string Data. `src` tells them apart; it comes as
+// a number and as a string.
 
 func (s *story) menu() element {
 	return s.custom("Menu", fields{"customerServicePlugin": 0, "src": 9, "content": s.choices("What is it about?")})
 }
 
 func (s *story) branch() element {
-	return s.custom("Pick a topic", fields{"customerServicePlugin": 0, "src": "15", "content": s.choices("Pick a topic")})
+	const header = "Pick a topic"
+	return s.custom(header, fields{"customerServicePlugin": 0, "src": "15", "content": s.choices(header)})
 }
 
 func (s *story) choices(header string) fields {
@@ -33,13 +34,15 @@ func (s *story) streamedAnswer() element {
 
 func (s *story) welcomeCard() element {
 	return s.custom("Welcome", fields{
-		"customerServicePlugin": 0, "src": "29", "content": fields{"title": "Welcome!", "content": "您好，请问有什么可以帮您？"},
+		"customerServicePlugin": 0, "src": "29",
+		"content": fields{"title": "Welcome!", "content": "您好，请问有什么可以帮您？"},
 	})
 }
 
 func (s *story) richText() element {
 	return s.custom("", fields{
-		"customerServicePlugin": 0, "src": 30, "content": "<p>See <a href=\"https://example.com/?a=1&b=2\">here</a></p>",
+		"customerServicePlugin": 0, "src": 30,
+		"content": "<p>See <a href=\"https://example.com/?a=1&b=2\">here</a></p>",
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Session returns the callbacks of one session, in order. Sessions of one seed differ by their index.
 func Session(seed, index uint64) []Callback {
-	s := newStory(rand.New(rand.NewPCG(seed, index)))
+	s := newStory(rand.New(rand.NewPCG(seed, index))) //nolint:gosec // repeatable, not secret
 	s.tell()
 	return s.callbacks
 }
@@ -124,8 +124,8 @@ func (s *story) rate(percent int) {
 	s.happens("SatisfactionSelected").SatisfactionSelected = &stars
 }
 
-// end ends the session in one of the ways. Whether SessionEnd follows the others is not documented: here it does in half
-// of the sessions.
+// end ends the session in one of the ways. Whether SessionEnd follows the others is not documented: here it does in
+// half of the sessions.
 func (s *story) end(ways ...string) {
 	way := pick(s, ways...)
 	s.happens(way)

@@ -246,7 +246,8 @@ func TestSameSeedSameSession(t *testing.T) {
 		return all.String()
 	}
 	for index := range uint64(sessions) {
-		if render(5, index) != render(5, index) {
+		first, second := render(5, index), render(5, index)
+		if first != second {
 			t.Fatalf("session %d differs from itself", index)
 		}
 	}

@@ -83,8 +83,8 @@ func (a *Answer) Acknowledged() bool {
 	return a.HTTPStatus == http.StatusOK && a.ActionStatus == "OK" && a.ErrorCode == 0
 }
 
-// Post sends a callback and reads the answer. An answer that is not in the vendor's form is not an error: it is one that
-// does not acknowledge.
+// Post sends a callback and reads the answer. An answer that is not in the vendor's form is not an error: it is one
+// that does not acknowledge.
 func (p *Poster) Post(ctx context.Context, callback Callback) (*Answer, error) {
 	target, err := p.target(ctx, callback)
 	if err != nil {
