@@ -86,7 +86,7 @@ func serveInMemory(t *testing.T, bridge *scriptedBridge, options ...grpc.DialOpt
 	})
 }
 
-func serve(t *testing.T, bridge *scriptedBridge, listener net.Listener, options ...grpc.ServerOption) *grpc.Server {
+func serve(t testing.TB, bridge *scriptedBridge, listener net.Listener, options ...grpc.ServerOption) *grpc.Server {
 	t.Helper()
 	server := grpc.NewServer(options...)
 	deskbridgev1.RegisterSessionEventServiceServer(server, bridge)
@@ -101,7 +101,7 @@ func serve(t *testing.T, bridge *scriptedBridge, listener net.Listener, options 
 	return server
 }
 
-func newClient(t *testing.T, config client.Config) *client.Client {
+func newClient(t testing.TB, config client.Config) *client.Client {
 	t.Helper()
 	bridge, err := client.New(config)
 	if err != nil {

@@ -90,7 +90,7 @@ func (c *vanishingConn) Close() error {
 	return c.Conn.Close()
 }
 
-func listen(t *testing.T, address string) net.Listener {
+func listen(t testing.TB, address string) net.Listener {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

@@ -61,8 +61,8 @@ func transportCredentials(config Config) (transport credentials.TransportCredent
 	}
 }
 
-// isLocal says whether a gRPC target can only be on this machine. A name other than localhost never is: what it resolves
-// to may change.
+// isLocal says whether a gRPC target can only be on this machine. A name other than localhost never is: what it
+// resolves to may change.
 func isLocal(target string) bool {
 	if strings.HasPrefix(target, "unix:") || strings.HasPrefix(target, "unix-abstract:") {
 		return true

@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// FileCursorStore keeps the cursor in a file, as text. The file is replaced as a whole and synced to disk: after a power
-// cut it holds the cursor of the last Save that returned, or of the one that was under way. One subscription a file.
+// FileCursorStore keeps the cursor in a file, as text. The file is replaced as a whole and synced to disk: after a
+// power cut it holds the cursor of the last Save that returned, or of the one that was under way. One subscription a
+// file.
 type FileCursorStore struct {
 	path string
 }

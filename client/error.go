@@ -13,7 +13,7 @@ import (
 // Error is a failure that the bridge, or something between, has reported. Get at it with errors.As, and decide by
 // Reason. It unwraps to the gRPC status: status.Code works on it.
 type Error struct {
-	// Reason is UNSPECIFIED where the failure is not from the bridge itself (a proxy, the network): then see the status.
+	// Reason is UNSPECIFIED where the failure is not from the bridge itself (a proxy, the network): see its status.
 	Reason deskbridgev1.ErrorReason
 	// Field is the request field at fault, such as "filter.type_names[2]"; empty when no single one is.
 	Field string

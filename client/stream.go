@@ -27,8 +27,8 @@ const (
 	missedHeartbeats = 3
 )
 
-// follow opens a stream and consumes it to its end, which is the error. wait is how long the bridge asked to wait before
-// the next stream; 0 when it did not ask.
+// follow opens a stream and consumes it to its end, which is the error. wait is how long the bridge asked to wait
+// before the next stream; 0 when it did not ask.
 func (s *subscription) follow(ctx context.Context) (wait time.Duration, end error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -29,8 +29,8 @@ func WithHooks(hooks Hooks) SubscribeOption {
 // Subscribe returns the events that the request asks for: each once and in order, across cuts of the connection and
 // restarts of the bridge. Call it with a context without a deadline, unless the deadline is to end the subscription.
 //
-// An event counts as consumed when the loop comes back for the next one. When the loop is left by break, by return or by
-// a panic, the event it was left with is the first that the same CursorStore delivers again.
+// An event counts as consumed when the loop comes back for the next one. When the loop is left by break, by return or
+// by a panic, the event it was left with is the first that the same CursorStore delivers again.
 //
 // The sequence ends
 //   - without an error after the last event that there is, when the request has stop_when_caught_up;

@@ -13,7 +13,7 @@ import (
 type connectionFlags struct {
 	Addr      string `help:"Address of the bridge's gRPC port." default:"127.0.0.1:9090" env:"DESKCTL_ADDR"`
 	TokenFile string `help:"File with the bearer token to send." env:"DESKCTL_TOKEN_FILE" placeholder:"FILE"`
-	TLSCA     string `name:"tls-ca" help:"PEM file to trust instead of the system's roots." placeholder:"FILE" xor:"tls"`
+	TLSCA     string `name:"tls-ca" help:"PEM file to trust instead of the system's." placeholder:"FILE" xor:"tls"`
 	Plaintext bool   `help:"No TLS, though the address is on another machine." env:"DESKCTL_PLAINTEXT" xor:"tls"`
 }
 

@@ -51,7 +51,8 @@ func point(p *deskbridgev1.JournalPoint) string {
 	if p == nil {
 		return "none"
 	}
-	return fmt.Sprintf("position %d, stored %s", p.GetPosition(), p.GetStoreTime().AsTime().Local().Format(time.RFC3339))
+	stored := p.GetStoreTime().AsTime().Local().Format(time.RFC3339)
+	return fmt.Sprintf("position %d, stored %s", p.GetPosition(), stored)
 }
 
 func byteSize(n uint64) string {

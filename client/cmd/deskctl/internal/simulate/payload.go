@@ -48,7 +48,7 @@ func (s *story) richText() element {
 
 func (s *story) productCard() element {
 	return s.custom("Product", fields{"customerServicePlugin": 0, "src": 22, "content": fields{
-		"header": "Headphones", "desc": "Black, wireless", "pic": s.fileURL("product"), "url": "https://example.com/p/17",
+		"header": "Headphones", "desc": "Black, wireless", "pic": s.fileURL("product"), "url": "https://example.com/p",
 	}})
 }
 
