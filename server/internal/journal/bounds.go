@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -55,25 +54,4 @@ func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
 		return bounds.Latest, nil
 	}
 	return messages[0].Sequence - 1, nil
-}
-
-// directGet fetches up to limit messages in one request; none is not an error.
-func (j *Journal) directGet(
-	ctx context.Context, stream string, limit int, options ...jetstreamext.GetBatchOpt,
-) ([]*jetstream.RawStreamMsg, error) {
-	answers, err := jetstreamext.GetBatch(ctx, j.reader, stream, limit, options...)
-	if err != nil {
-		return nil, engineError(err)
-	}
-	var messages []*jetstream.RawStreamMsg
-	for message, err := range answers {
-		switch {
-		case errors.Is(err, jetstreamext.ErrNoMessages):
-			return nil, nil
-		case err != nil:
-			return nil, engineError(err)
-		}
-		messages = append(messages, message)
-	}
-	return messages, nil
 }

@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	// headerRoom is for the headers of a message and the checksum behind it.
+	headerRoom = 4 << 10
 	// startLimit bounds the start of the embedded server. After a crash it reads every stored block again, which takes
 	// about a second for each gigabyte.
 	startLimit = 10 * time.Minute
@@ -32,6 +34,7 @@ func startEmbedded(ctx context.Context, storeDir string, config Config) (*server
 		StoreDir:   storeDir,
 		// The journal watches the disk itself; the server would take its limit from the room there is at the start.
 		JetStreamMaxStore: 1 << 60,
+		MaxPayload:        MaxQuarantineBytes + headerRoom,
 		// All readers share a connection, and each may have some megabytes on the way.
 		MaxPending: 1 << 30,
 		NoSigs:     true,

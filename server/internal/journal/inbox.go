@@ -9,7 +9,7 @@ import (
 const (
 	// inboxBytes and inboxRecords are when the log engine has to wait; one record more may come.
 	inboxBytes   = 1 << 20
-	inboxRecords = 1024
+	inboxRecords = 512
 )
 
 // inbox passes records from the log engine's goroutine to the reader's, as many as are there in one step.

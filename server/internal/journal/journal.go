@@ -32,6 +32,9 @@ var (
 // MaxRecordBytes bounds one stored event, so that it always fits a frame that every gRPC client accepts.
 const MaxRecordBytes = 960 << 10
 
+// MaxQuarantineBytes bounds one record of the quarantine.
+const MaxQuarantineBytes = 4 << 20
+
 // Entry is an event to store.
 type Entry struct {
 	// AppID and SessionID address the event; each may be empty.

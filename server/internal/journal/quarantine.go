@@ -32,8 +32,8 @@ func (j *Journal) Quarantine() *Quarantine { return &Quarantine{j} }
 // Put stores data and returns when it is on disk. ErrFull when the quarantine is full.
 func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
 	j := q.journal
-	if len(data) > MaxRecordBytes {
-		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxRecordBytes)
+	if len(data) > MaxQuarantineBytes {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxQuarantineBytes)
 	}
 	if j.isClosed() {
 		return 0, ErrClosed

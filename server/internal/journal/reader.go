@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// readAheadBytes is what the log engine sends ahead of the inbox. It holds the largest record with its headers.
-	readAheadBytes = MaxRecordBytes + 256<<10
-	// stallTime is when a reader that got nothing looks whether there is something that the engine can't read.
+	// readAhead is how many records the log engine sends ahead of the inbox, and readAheadBytes how much at once: room
+	// for the largest record with its headers.
+	readAhead      = 256
+	readAheadBytes = MaxRecordBytes + 64<<10
+	// stallTime is how long a reader that is behind waits for the engine's delivery before it fetches for itself.
 	stallTime = time.Second
 )
 
@@ -73,7 +75,7 @@ func (r *Reader) await(ctx context.Context) error {
 			return err
 		}
 		if len(r.ready) == 0 {
-			if err := r.checkStall(ctx); err != nil {
+			if r.ready, err = r.fetchStalled(ctx); err != nil {
 				return err
 			}
 		}
@@ -104,22 +106,19 @@ func (r *Reader) gap(ctx context.Context, next uint64) error {
 	return fmt.Errorf("%w: records %d to %d can't be read", ErrDamaged, r.last+1, next-1)
 }
 
-// checkStall looks for a record that is on disk but doesn't come: nothing readable may be behind it to show the gap.
-func (r *Reader) checkStall(ctx context.Context) error {
+// fetchStalled fetches what is on disk but doesn't come. Perhaps the engine has stalled, perhaps it can't read what is
+// next, with nothing readable behind it that would show the gap.
+func (r *Reader) fetchStalled(ctx context.Context) ([]Record, error) {
 	durable, _ := r.journal.durable.load()
 	if r.last >= durable {
-		return nil
+		return nil, nil
 	}
-	next, err := r.journal.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(r.last+1))
-	switch {
-	case err != nil:
-		return err
-	case len(next) == 0:
-		return r.gap(ctx, durable+1)
-	case next[0].Sequence > r.last+1:
-		return r.gap(ctx, next[0].Sequence)
+	records, err := r.journal.fetch(ctx, readAhead,
+		jetstreamext.GetBatchSeq(r.last+1), jetstreamext.GetBatchMaxBytes(readAheadBytes))
+	if err == nil && len(records) == 0 {
+		err = r.gap(ctx, durable+1)
 	}
-	return nil
+	return records, err
 }
 
 // start makes the consumer at the first call.
@@ -139,7 +138,8 @@ func (r *Reader) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
 	}
-	r.consume, err = consumer.Consume(r.deliver, jetstream.PullMaxBytes(readAheadBytes))
+	r.consume, err = consumer.Consume(r.deliver,
+		jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes))
 	if err != nil {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
 	}

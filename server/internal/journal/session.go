@@ -13,22 +13,16 @@ func (j *Journal) Session(ctx context.Context, appID, sessionID string, after ui
 	if j.isClosed() {
 		return nil, ErrClosed
 	}
-	messages, err := j.directGet(ctx, eventsStream, limit,
+	records, err := j.fetch(ctx, limit,
 		jetstreamext.GetBatchSubject(sessionFilter(appID, sessionID)), jetstreamext.GetBatchSeq(after+1))
 	if err != nil {
 		return nil, fmt.Errorf("journal: session: %w", err)
 	}
 	durable, _ := j.durable.load()
-	records := make([]Record, 0, len(messages))
-	for _, message := range messages {
-		if message.Sequence > durable {
-			break
+	for i, record := range records {
+		if record.Position > durable {
+			return records[:i], nil
 		}
-		data, err := unframe(message.Sequence, message.Data)
-		if err != nil {
-			return nil, fmt.Errorf("journal: session: %w", err)
-		}
-		records = append(records, Record{Position: message.Sequence, StoreTime: message.Time, Data: data})
 	}
 	return records, nil
 }

@@ -1,0 +1,47 @@
+package journal
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// fetch gets up to limit events in one request, oldest first; none is not an error.
+func (j *Journal) fetch(ctx context.Context, limit int, options ...jetstreamext.GetBatchOpt) ([]Record, error) {
+	messages, err := j.directGet(ctx, eventsStream, limit, options...)
+	if err != nil {
+		return nil, err
+	}
+	records := make([]Record, len(messages))
+	for i, message := range messages {
+		data, err := unframe(message.Sequence, message.Data)
+		if err != nil {
+			return nil, err
+		}
+		records[i] = Record{Position: message.Sequence, StoreTime: message.Time, Data: data}
+	}
+	return records, nil
+}
+
+// directGet fetches up to limit messages in one request; none is not an error.
+func (j *Journal) directGet(
+	ctx context.Context, stream string, limit int, options ...jetstreamext.GetBatchOpt,
+) ([]*jetstream.RawStreamMsg, error) {
+	answers, err := jetstreamext.GetBatch(ctx, j.reader, stream, limit, options...)
+	if err != nil {
+		return nil, engineError(err)
+	}
+	var messages []*jetstream.RawStreamMsg
+	for message, err := range answers {
+		switch {
+		case errors.Is(err, jetstreamext.ErrNoMessages):
+			return nil, nil
+		case err != nil:
+			return nil, engineError(err)
+		}
+		messages = append(messages, message)
+	}
+	return messages, nil
+}
