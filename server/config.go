@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/deskbridge/deskbridge/server/internal/callback"
+	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
 // Config is every setting of the bridge, its documentation and its default. The daemon reads it from flags, from the
@@ -44,6 +45,9 @@ type Config struct {
 	DrainSpread  time.Duration `name:"drain-spread" default:"2s" help:"On a shutdown readers are told to reconnect after a random delay of up to this."`
 }
 
+// maxCallbackBody is what the quarantine can keep of one callback, less room for what is kept beside its body.
+const maxCallbackBody = journal.MaxQuarantineBytes - 128<<10
+
 // DefaultConfig is a Config with its defaults.
 func DefaultConfig() Config {
 	var config Config
@@ -72,6 +76,9 @@ func (c *Config) Validate() error {
 		if bound.value <= 0 {
 			errs = append(errs, fmt.Errorf("--%s must be greater than 0", bound.name))
 		}
+	}
+	if c.CallbackBody > maxCallbackBody {
+		errs = append(errs, fmt.Errorf("--callback-max-body must be at most %d", maxCallbackBody))
 	}
 	if len(c.SDKAppIDs) == 0 && !isLoopback(c.HTTPAddr) {
 		errs = append(errs, fmt.Errorf("--http-addr %s is not on loopback: name the apps to accept with --sdk-app-id",

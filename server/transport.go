@@ -28,6 +28,7 @@ const (
 func grpcOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rpc.NewCodec()),
+		grpc.ChainUnaryInterceptor(rpc.AdminOnly),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
 		grpc.MaxConcurrentStreams(maxStreams),

@@ -81,6 +81,11 @@ func keptMetadata(_ context.Context, r *http.Request) metadata.MD {
 	}
 }
 
+// notFound answers a misspelt callback URL in the form that the vendor understands.
+func (e *edge) notFound(w http.ResponseWriter, _ *http.Request) {
+	e.refuse(w, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_NOT_FOUND, nil))
+}
+
 // refuse answers with FAIL. An error that is no Refusal is ours, and its text stays here.
 func (e *edge) refuse(w http.ResponseWriter, err error) {
 	var refusal *callback.Refusal

@@ -55,6 +55,7 @@ func New(config Config) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle(CallbackPath, edge)
+	mux.HandleFunc("/v1/callbacks/", edge.notFound)
 	mux.Handle("/", events)
 	return mux, nil
 }
