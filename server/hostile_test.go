@@ -118,7 +118,9 @@ func attacks() []attack {
 	add(10, func(i int) attack {
 		return ok("bad UTF-8", event(`"ClientUserId":"`+string([]byte{0xff, 0xfe, byte('a' + i)})+`"`), quarantined)
 	})
-	add(10, func(i int) attack { return ok("lone surrogate", event(fmt.Sprintf(`"ClientUserId":"\ud8%02x"`, i)), stored) })
+	add(10, func(i int) attack {
+		return ok("lone surrogate", event(fmt.Sprintf(`"ClientUserId":"\ud8%02x"`, i)), stored)
+	})
 	add(10, func(i int) attack { return ok("NUL", event(fmt.Sprintf(`"ClientUserId":"\u0000%d"`, i)), stored) })
 	add(10, func(i int) attack {
 		return ok("duplicate keys", event(fmt.Sprintf(`"AgentId":"a","AgentId":"b","AgentId":"%d"`, i)), stored)
