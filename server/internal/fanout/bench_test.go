@@ -162,8 +162,7 @@ func BenchmarkReplay(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				s := subscribe(b, h, f, Options{Target: events})
-				for item := next(b, s); item.Kind != CaughtUp; item = next(b, s) {
-				}
+				take(b, s, events)
 				s.Close()
 			}
 			b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")

@@ -3,9 +3,10 @@ package fanout
 import (
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/deskbridge/deskbridge/server/internal/filter"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Event is an event ready to send. It is shared by all subscriptions: never modify it.

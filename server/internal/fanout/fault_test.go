@@ -26,10 +26,10 @@ func (f *faulty) fail(err error) {
 	f.changed = make(chan struct{})
 }
 
-func (f *faulty) state() (error, <-chan struct{}) {
+func (f *faulty) state() (changed <-chan struct{}, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.err, f.changed
+	return f.changed, f.err
 }
 
 func (f *faulty) NewReader(after uint64) Reader { return &faultyReader{f.Journal.NewReader(after), f} }
@@ -41,7 +41,7 @@ type faultyReader struct {
 
 func (r *faultyReader) Next(ctx context.Context) ([]journal.Record, error) {
 	for {
-		err, changed := r.journal.state()
+		changed, err := r.journal.state()
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +60,7 @@ func (r *faultyReader) Next(ctx context.Context) ([]journal.Record, error) {
 		if err == nil || ctx.Err() != nil {
 			return records, err
 		}
-		if now, _ := r.journal.state(); now == nil && bounded.Err() == nil {
+		if _, now := r.journal.state(); now == nil && bounded.Err() == nil {
 			return nil, err
 		}
 	}

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
-	"google.golang.org/protobuf/proto"
 )
 
 // A history test lets many readers with different filters come, stall, lose their connection and resume while events
@@ -54,8 +55,10 @@ func randomSelection(r *rand.Rand) selection {
 			return e.GetTypeName() == "SessionEnd"
 		}},
 		{&f{Expression: fmt.Sprintf("event.agent_id == %q", agent)}, hasAgent},
-		{&f{SessionIds: []string{session}, Expression: fmt.Sprintf("event.agent_id == %q", agent)},
-			func(e *deskbridgev1.SessionEvent) bool { return hasSession(e) && hasAgent(e) }},
+		{
+			&f{SessionIds: []string{session}, Expression: fmt.Sprintf("event.agent_id == %q", agent)},
+			func(e *deskbridgev1.SessionEvent) bool { return hasSession(e) && hasAgent(e) },
+		},
 	}
 	return selections[r.IntN(len(selections))]
 }

@@ -6,8 +6,8 @@
 // leave no gap and repeat nothing. A subscription with an indexed filter that has reached the end of the window is told
 // by the tail which later events it wants, and looks at no others.
 //
-// Nothing waits for a subscription: one that is too slow drops out of the window and goes on from the journal. Memory is
-// bounded by the window, by the number of journal readers, and by one item a subscription.
+// Nothing waits for a subscription: one that is too slow drops out of the window and goes on from the journal. Memory
+// is bounded by the window, by the number of journal readers, and by one item a subscription.
 //
 // The package must not know how an item is transported. It starts no goroutine of its own: the tail runs in Run, and
 // everything a subscription costs is spent in its Next.
@@ -23,7 +23,7 @@ import (
 	"github.com/deskbridge/deskbridge/server/internal/filter"
 )
 
-// ErrStopped: the hub has stopped, or the subscription is closed.
+// ErrStopped says that the hub has stopped, or the subscription is closed.
 var ErrStopped = errors.New("fan-out stopped")
 
 // Config of a Hub. Zero values mean the defaults; Journal is required.

@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"github.com/deskbridge/deskbridge/server/internal/filter"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
-	"google.golang.org/protobuf/proto"
 )
 
 // openJournal opens a journal that ends with the test. Acknowledged records need not survive a power cut here.

@@ -67,7 +67,7 @@ func (s *Subscription) lookThrough(w *window, f *found) {
 func (s *Subscription) takeAll(w *window, f *found) {
 	events := w.events[s.sequence-w.first:]
 	n := eventPrefix(events)
-	s.sequence += uint64(n) //nolint:gosec // Not negative.
+	s.sequence += uint64(n)
 	if n > 0 {
 		f.events, f.through = s.ahead(slices.Clone(events[:n])), max(s.cursor, events[n-1].Position)
 	}

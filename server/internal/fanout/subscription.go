@@ -134,8 +134,8 @@ func (s *Subscription) wake() {
 	}
 }
 
-// offerLocked notes an event whose fields match, where before is the position of the event before it. It reports whether
-// Next may be waiting for it.
+// offerLocked notes an event whose fields match, where before is the position of the event before it. It reports
+// whether Next may be waiting for it.
 func (s *Subscription) offerLocked(sequence, before uint64) bool {
 	switch {
 	case s.source != pendingSource:
@@ -150,9 +150,9 @@ func (s *Subscription) offerLocked(sequence, before uint64) bool {
 	return len(s.pending) == 1
 }
 
-// Next waits for the next item. It returns the context's error when that ends, ErrStopped when the hub does, and ends the
-// subscription with an error wrapping journal.ErrTrimmed or journal.ErrDamaged when events it may want can't be read, or
-// with a *filter.Error when the filter's expression fails on one.
+// Next waits for the next item. It returns the context's error when that ends, and ErrStopped when the hub does. The
+// subscription itself ends with an error wrapping journal.ErrTrimmed or journal.ErrDamaged when events that it may want
+// can't be read, and with a *filter.Error when the filter's expression fails on one.
 func (s *Subscription) Next(ctx context.Context) (Item, error) {
 	for {
 		if err := s.ended(ctx); err != nil {

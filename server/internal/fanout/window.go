@@ -24,7 +24,7 @@ func (w *window) at(sequence uint64) *Event { return w.events[sequence-w.first] 
 // after returns the sequence number of the first event behind a position that is not below the floor.
 func (w *window) after(position uint64) uint64 {
 	i := sort.Search(len(w.events), func(i int) bool { return w.events[i].Position > position })
-	return w.first + uint64(i) //nolint:gosec // Not negative.
+	return w.first + uint64(i)
 }
 
 func (w *window) add(e *Event) (sequence uint64) {
@@ -44,7 +44,7 @@ func (w *window) trim() {
 		w.floor = w.events[n].Position
 	}
 	clear(w.events[:n])
-	w.events, w.first = w.events[n:], w.first+uint64(n) //nolint:gosec // Not negative.
+	w.events, w.first = w.events[n:], w.first+uint64(n)
 }
 
 // reset empties the window and moves it to a new place. No earlier sequence number is in it any more.

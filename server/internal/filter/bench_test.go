@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"testing"
 
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/proto"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
 func BenchmarkRead(b *testing.B) {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrMalformed: the bytes are not an encoded event.
+// ErrMalformed says that the bytes are not an encoded event.
 var ErrMalformed = errors.New("malformed event")
 
 // Error is a mistake in a filter. It never holds text from an event.

@@ -5,9 +5,10 @@ import (
 	"sync"
 	"weak"
 
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
 // Event is what filters look at in an encoded SessionEvent. After Read any number of goroutines may match it at once.
@@ -50,17 +51,17 @@ func (e *Event) Read(position uint64, data []byte) error {
 
 // readField takes one field's value from the front of data and returns its length, or a negative protowire error.
 func (e *Event) readField(number protowire.Number, kind protowire.Type, data []byte) int {
-	switch {
-	case kind == protowire.BytesType:
+	switch kind {
+	case protowire.BytesType:
 		value, n := protowire.ConsumeBytes(data)
 		if field := e.bytesField(number); field != nil && n >= 0 {
 			*field = value
 		}
 		return n
-	case kind == protowire.VarintType:
+	case protowire.VarintType:
 		value, n := protowire.ConsumeVarint(data)
 		if field := e.enumField(number); field != nil && n >= 0 {
-			*field = int32(value) //nolint:gosec // Protobuf defines the conversion as truncation.
+			*field = int32(value)
 		}
 		return n
 	default:
@@ -82,8 +83,9 @@ func (e *Event) bytesField(number protowire.Number) *[]byte {
 		return &e.serviceID
 	case numberAgentID:
 		return &e.agentID
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (e *Event) enumField(number protowire.Number) *int32 {
@@ -92,8 +94,9 @@ func (e *Event) enumField(number protowire.Number) *int32 {
 		return &e.kind
 	case numberChannel:
 		return &e.channel
+	default:
+		return nil
 	}
-	return nil
 }
 
 // decoded is the whole event, decoded when an expression first asks for it and shared by all that ask later.

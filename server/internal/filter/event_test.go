@@ -4,9 +4,10 @@ import (
 	"errors"
 	"testing"
 
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
 // checkView compares the view of encoded bytes with what a protobuf decoder makes of them.

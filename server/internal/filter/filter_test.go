@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/proto"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
 // sample is an event with every field that filters look at.

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"google.golang.org/protobuf/proto"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
 // randomFilter makes a filter with one to three fields over few values, so that many events match.

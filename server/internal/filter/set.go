@@ -112,6 +112,6 @@ func (s enumSet) has(n int32) bool { return n > 0 && n < 64 && s&(1<<n) != 0 }
 // each calls do with every number.
 func (s enumSet) each(do func(int32)) {
 	for rest := uint64(s); rest != 0; rest &= rest - 1 {
-		do(int32(bits.TrailingZeros64(rest))) //nolint:gosec // Below 64.
+		do(int32(bits.TrailingZeros64(rest)))
 	}
 }
