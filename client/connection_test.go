@@ -6,11 +6,13 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/deskbridge/deskbridge/client"
@@ -115,9 +117,10 @@ func TestSubscribeLeavesAConnectionThatVanished(t *testing.T) {
 	serve(t, bridge, listener)
 	c := newClient(t, client.Config{Address: listener.Addr().String()})
 	request := batchRequest()
-	request.HeartbeatInterval = durationpb.New(50 * time.Millisecond)
+	request.HeartbeatInterval = durationpb.New(200 * time.Millisecond)
 	var positions []uint64
-	for event, err := range c.Subscribe(t.Context(), request) {
+	var reconnected reconnects
+	for event, err := range c.Subscribe(t.Context(), request, client.WithHooks(reconnected.hooks())) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,8 +128,13 @@ func TestSubscribeLeavesAConnectionThatVanished(t *testing.T) {
 			listener.vanish()
 		}
 	}
-	if len(positions) != 2 || listener.accepted() != 2 {
+	if len(positions) != 2 || listener.accepted() < 2 {
 		t.Errorf("events %v over %d connections", positions, listener.accepted())
+	}
+	// Once, but for a machine so slow that a good stream seems silent. On the old connection it would be dozens of times,
+	// until the keepalive ends that.
+	if n := len(reconnected.causes); n == 0 || n > 10 || !errors.Is(reconnected.causes[0], client.ErrSilent) {
+		t.Errorf("reconnected because of %v", reconnected.causes)
 	}
 }
 
@@ -172,6 +180,35 @@ func TestSubscribeOutlivesARestart(t *testing.T) {
 	if len(positions) != 2 {
 		t.Errorf("events %v", positions)
 	}
+}
+
+// gRPC paces its dials by itself and fails all calls in between: a client that left it to that would find a bridge that
+// is back only after two waits, one behind the other.
+func TestSubscribeDialsAtItsOwnPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const refusals = 8
+		listener := bufconn.Listen(1 << 20)
+		serve(t, &scriptedBridge{scripts: []script{plays(nil, opened(0, 0), caughtUp(0))}}, listener)
+		dials := 0
+		dialer := func(ctx context.Context, _ string) (net.Conn, error) {
+			if dials++; dials <= refusals {
+				return nil, errors.New("refused")
+			}
+			return listener.DialContext(ctx)
+		}
+		c := newClient(t, client.Config{
+			Address: "passthrough:///bridge", Plaintext: true,
+			DialOptions: []grpc.DialOption{grpc.WithContextDialer(dialer)},
+		})
+		var reconnected reconnects
+		if _, err := collect(t, c, batchRequest(), client.WithHooks(reconnected.hooks())); err != nil {
+			t.Fatal(err)
+		}
+		if dials != refusals+1 || len(reconnected.causes) != refusals {
+			t.Errorf("%d dials in %d attempts", dials, len(reconnected.causes)+1)
+		}
+	})
 }
 
 func TestSubscriptionsShareAConnection(t *testing.T) {

@@ -260,15 +260,44 @@ func TestSubscribeHeartbeatsKeepAStreamAlive(t *testing.T) {
 func TestSubscribeLetsTheLoopTakeItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		bridge := &scriptedBridge{scripts: []script{plays(nil, opened(0, 2), batch(1), batch(2), caughtUp(2))}}
+		bridge := &scriptedBridge{scripts: []script{
+			func(request *subscribeRequest, stream serverStream) error {
+				if err := plays(nil, opened(0, 1), batch(1))(request, stream); err != nil {
+					return err
+				}
+				for range 360 {
+					time.Sleep(10 * time.Second)
+					if err := stream.Send(heartbeat(1, 1)); err != nil {
+						return err
+					}
+				}
+				return stream.Send(caughtUp(1))
+			},
+		}}
 		for _, err := range serveInMemory(t, bridge).Subscribe(t.Context(), batchRequest()) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(50 * time.Minute)
 		}
 		if n := len(bridge.seen()); n != 1 {
 			t.Errorf("%d streams were opened", n)
+		}
+	})
+}
+
+func TestSubscribeCopiesTheRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bridge := &scriptedBridge{scripts: []script{plays(nil, opened(0, 0), caughtUp(0))}}
+		request := batchRequest()
+		events := serveInMemory(t, bridge).Subscribe(t.Context(), request)
+		request.StopWhenCaughtUp = false
+		for _, err := range events {
+			t.Error(err)
+		}
+		if !bridge.seen()[0].GetStopWhenCaughtUp() {
+			t.Error("the caller's later change went into the request")
 		}
 	})
 }
