@@ -22,7 +22,9 @@ type load struct {
 
 // measureLoad posts callbacks over this many connections for a while, each waiting for its answer before its next. The
 // client is bare: it must not be what is measured.
-func measureLoad(ctx context.Context, addr string, connections int, duration time.Duration, bodyOf bodyFunc) (load, error) {
+func measureLoad(
+	ctx context.Context, addr string, connections int, duration time.Duration, bodyOf bodyFunc,
+) (load, error) {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var latencies []time.Duration

@@ -70,9 +70,9 @@ func signedConfig(t *testing.T) server.Config {
 func attacks() []attack {
 	signed := signature(testToken, time.Now())
 	var all []attack
-	add := func(count int, make func(i int) attack) {
+	add := func(count int, build func(i int) attack) {
 		for i := range count {
-			a := make(i)
+			a := build(i)
 			a.name = fmt.Sprintf("%s %d", a.name, i)
 			all = append(all, a)
 		}

@@ -1,5 +1,5 @@
-// Package server is the composition root: it builds the bridge from a Config and runs it. The daemon and the tests start
-// the same thing. It holds no logic of its own.
+// Package server is the composition root: it builds the bridge from a Config and runs it. The daemon and the tests
+// start the same thing. It holds no logic of its own.
 package server
 
 import (

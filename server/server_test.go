@@ -326,7 +326,7 @@ func TestShutdownDrainsStreams(t *testing.T) {
 	b := startBridge(t, testConfig(t))
 	b.mustPost(documentQuery, sessionBody("a", 0))
 	s := b.subscribe(&deskbridgev1.SubscribeRequest{Start: fromEarliest()})
-	cursor := ""
+	var cursor string
 	for {
 		response := s.next()
 		cursor = response.GetCursor()

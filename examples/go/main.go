@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"os"
 
@@ -16,16 +17,23 @@ func main() {
 	if len(os.Args) > 1 {
 		address = os.Args[1]
 	}
+	if err := follow(context.Background(), address, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func follow(ctx context.Context, address string, out io.Writer) error {
 	bridge, err := client.New(client.Config{Address: address})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer bridge.Close()
 	filter := &deskbridgev1.EventFilter{TypeNames: []string{"Human.*"}}
-	for event, err := range bridge.Subscribe(context.Background(), &deskbridgev1.SubscribeRequest{Filter: filter}) {
+	for event, err := range bridge.Subscribe(ctx, &deskbridgev1.SubscribeRequest{Filter: filter}) {
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
-		fmt.Println(event.GetPosition(), event.GetTypeName(), event.GetMessage().GetElements())
+		fmt.Fprintln(out, event.GetPosition(), event.GetTypeName(), event.GetMessage().GetElements())
 	}
+	return nil
 }
