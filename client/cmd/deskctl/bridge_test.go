@@ -43,7 +43,7 @@ func (b *fakeBridge) Subscribe(
 	first := 0
 	for client.FormatCursor(epoch, uint64(first)) != request.GetAfterCursor() && request.GetAfterCursor() != "" {
 		if first++; first > len(b.events) {
-			return status.Error(codes.OutOfRange, "no such cursor")
+			return expired()
 		}
 	}
 	if err := b.send(stream, uint64(first), &deskbridgev1.SubscribeResponse{Kind: &deskbridgev1.SubscribeResponse_Opened{
@@ -52,6 +52,17 @@ func (b *fakeBridge) Subscribe(
 		return err
 	}
 	return b.sendEvents(request, stream, first)
+}
+
+func expired() error {
+	s, err := status.New(codes.OutOfRange, "no such cursor\x1b[2J").WithDetails(&deskbridgev1.ErrorDetail{
+		Reason:         deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
+		EarliestCursor: "e1:2", LatestCursor: "e1:9",
+	})
+	if err != nil {
+		panic(err)
+	}
+	return s.Err()
 }
 
 func (b *fakeBridge) send(

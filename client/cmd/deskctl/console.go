@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/deskbridge/deskbridge/client"
+	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/render"
 )
 
 // console is where a command reads and writes. Results go to out, all else to err, so that out can be piped.
@@ -27,8 +32,15 @@ func newConsole(in, out, err *os.File) *console {
 
 func isTerminal(file *os.File) bool { return term.IsTerminal(int(file.Fd())) }
 
-// complain writes an error for people.
-func (c *console) complain(err error) { c.notef("%v", err) }
+// complain writes an error for people. Parts of it may come from a peer: what a terminal would obey is escaped.
+func (c *console) complain(err error) {
+	for line := range strings.Lines(err.Error()) {
+		c.notef("%s", render.Escape(strings.TrimSuffix(line, "\n")))
+	}
+	if e, ok := errors.AsType[*client.Error](err); ok && e.EarliestCursor != "" {
+		c.notef("events can be had behind %s to %s", render.Escape(e.EarliestCursor), render.Escape(e.LatestCursor))
+	}
+}
 
 // notef writes a line about what is going on, beside the results. There is nobody to tell when that fails.
 func (c *console) notef(format string, args ...any) {
