@@ -1,10 +1,9 @@
 package callback
 
-import (
-	"net/http"
+import deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 
-	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
-)
+// statusInternal is the HTTP status of an answer whose code says nothing.
+const statusInternal = 500
 
 // Refusal is the error of a callback that is answered with FAIL. It carries the whole answer; nothing else about the
 // cause reaches the vendor.
@@ -31,7 +30,7 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 // HTTPStatus is the status of the answer: the code's first three digits.
 func (r *Refusal) HTTPStatus() int {
 	if r.Code == deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_UNSPECIFIED {
-		return http.StatusInternalServerError
+		return statusInternal
 	}
 	return int(r.Code) / 100
 }
