@@ -1,0 +1,123 @@
+package rpc
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/callback"
+	"github.com/deskbridge/deskbridge/server/internal/journal"
+)
+
+func openJournal(t *testing.T) *journal.Journal {
+	t.Helper()
+	j, err := journal.Open(t.Context(), journal.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return j
+}
+
+// newCallbacks is the service with a decoder of its own, as a release before or after a fix has.
+func newCallbacks(j *journal.Journal, decode func([]byte) (*deskbridgev1.SessionEvent, error)) *Callbacks {
+	return NewCallbacks(CallbacksConfig{
+		Journal: j, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Signed: true, Decode: decode,
+	})
+}
+
+func TestRedriveAfterTheDecoderWasMended(t *testing.T) {
+	t.Parallel()
+	j := openJournal(t)
+	broken := newCallbacks(j, func([]byte) (*deskbridgev1.SessionEvent, error) {
+		return nil, errors.New("a form of callback that this release does not know")
+	})
+	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(
+		callback.MetadataQuery, "SdkAppid=7&RequestID=r-1&ClientIP=192.0.2.1&new=1", callback.MetadataUserAgent, "vendor"))
+	request := &deskbridgev1.NotifySessionEventRequest{
+		SdkAppId: "7", RequestId: "r-1", ClientIp: "192.0.2.1",
+		Body: []byte(`{"CallbackCommand":"Desk.SessionEventNotify","SessionId":"s","Event":"SessionBegin"}`),
+	}
+	if answer, err := broken.NotifySessionEvent(ctx, request); err != nil || answer.GetActionStatus() != "OK" {
+		t.Fatalf("an authentic callback that can't be decoded: %v, %v", answer, err)
+	}
+
+	list, err := broken.ListQuarantinedCallbacks(ctx, &deskbridgev1.ListQuarantinedCallbacksRequest{})
+	if err != nil || len(list.GetCallbacks()) != 1 {
+		t.Fatalf("the quarantine has %v, %v", list, err)
+	}
+	kept := list.GetCallbacks()[0]
+	if kept.GetReason() != deskbridgev1.QuarantineReason_QUARANTINE_REASON_UNDECODABLE || kept.GetBody() != nil ||
+		kept.GetBodySize() != int64(len(request.GetBody())) || kept.GetHeaders()["User-Agent"] != "vendor" {
+		t.Errorf("in the quarantine: %v", kept)
+	}
+	redrive := &deskbridgev1.RedriveQuarantinedCallbackRequest{QuarantineId: kept.GetQuarantineId()}
+	if result, err := broken.RedriveQuarantinedCallback(ctx, redrive); err != nil || result.GetStored() ||
+		result.GetExplanation() == "" {
+		t.Errorf("redriven before the fix: %v, %v", result, err)
+	}
+
+	mended := newCallbacks(j, callback.Decode)
+	result, err := mended.RedriveQuarantinedCallback(ctx, redrive)
+	if err != nil || !result.GetStored() || result.GetPosition() != 1 {
+		t.Fatalf("redriven after the fix: %v, %v", result, err)
+	}
+	reader := j.NewReader(0)
+	defer reader.Close()
+	records, err := reader.Next(ctx)
+	if err != nil || len(records) != 1 {
+		t.Fatalf("the journal has %v, %v", records, err)
+	}
+	event, err := decodeRecord(records[0])
+	if err != nil || event.GetId() != "r-1" || event.GetSessionId() != "s" || event.GetSdkAppId() != "7" ||
+		!event.GetReceiveTime().AsTime().Equal(kept.GetReceiveTime().AsTime()) ||
+		event.GetCallback().GetClientIp() != "192.0.2.1" {
+		t.Errorf("the event is %v, %v; it was received at %v", event, err, kept.GetReceiveTime().AsTime())
+	}
+
+	// A second redrive, and the vendor's late repeat, change nothing.
+	if _, err := mended.RedriveQuarantinedCallback(ctx, redrive); status.Code(err) != codes.NotFound {
+		t.Errorf("redriven again: %v, want NOT_FOUND", err)
+	}
+	if _, err := mended.NotifySessionEvent(ctx, request); err != nil {
+		t.Error(err)
+	}
+	if n := testutil.ToFloat64(mended.kept.WithLabelValues("duplicate", "SessionBegin")); n != 1 {
+		t.Errorf("%v duplicates counted, want 1", n)
+	}
+}
+
+func TestDropAndGetQuarantined(t *testing.T) {
+	t.Parallel()
+	c := newCallbacks(openJournal(t), callback.Decode)
+	request := &deskbridgev1.NotifySessionEventRequest{
+		CallbackCommand: "Member.EventNotify", Body: []byte(`{"MemberId":"amy@example.com"}`),
+	}
+	if _, err := c.NotifySessionEvent(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.GetQuarantinedCallback(t.Context(), &deskbridgev1.GetQuarantinedCallbackRequest{QuarantineId: 1})
+	if err != nil || string(got.GetCallback().GetBody()) != string(request.GetBody()) ||
+		time.Since(got.GetCallback().GetReceiveTime().AsTime()) > time.Minute {
+		t.Errorf("got %v, %v", got, err)
+	}
+	drop := &deskbridgev1.DropQuarantinedCallbackRequest{QuarantineId: 1}
+	if _, err := c.DropQuarantinedCallback(t.Context(), drop); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.DropQuarantinedCallback(t.Context(), drop); status.Code(err) != codes.NotFound {
+		t.Errorf("dropped again: %v, want NOT_FOUND", err)
+	}
+}
