@@ -139,9 +139,8 @@ func (r *replay) openLocked(ctx context.Context) bool {
 	return true
 }
 
-// loseLocked waits before the next try to read.
+// loseLocked waits before the next try to read, which the reader takes up where it stopped.
 func (r *replay) loseLocked(ctx context.Context) {
-	r.releaseLocked()
 	r.subscription.unreachable = true
 	r.subscription.wait(ctx, nil, r.backoff)
 	r.backoff = min(2*r.backoff, maxBackoff)
