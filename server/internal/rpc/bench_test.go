@@ -83,9 +83,9 @@ func benchEvents(b *testing.B, count int) *SessionEvents {
 		b.Fatal(err)
 	}
 	hub := fanout.New(fanout.Config{Journal: fanout.From(j)})
-	ctx, cancel := context.WithCancel(context.Background())
+	running, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- hub.Run(ctx) }()
+	go func() { done <- hub.Run(running) }()
 	b.Cleanup(func() {
 		cancel()
 		<-done
