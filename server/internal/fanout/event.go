@@ -60,8 +60,28 @@ func appendEvent(arena []byte, e *Event, r *journal.Record) []byte {
 	arena = protowire.AppendTag(arena, eventPosition, protowire.VarintType)
 	arena = protowire.AppendVarint(arena, r.Position)
 	e.Position, e.StoreTime = r.Position, r.StoreTime
-	e.Data, e.Wire = arena[data:end:end], arena[start:len(arena):len(arena)]
+	e.Data, e.Wire = arena[data:end:end], arena[start:]
 	return arena
+}
+
+// Segments returns the wire forms of events as the fewest slices: those that were encoded one behind the other make one.
+// A transport's cost for each slice is more than that of the bytes of a small event.
+func Segments(events []*Event) [][]byte {
+	segments := make([][]byte, 0, 1)
+	for _, e := range events {
+		last := len(segments) - 1
+		if last >= 0 && adjoins(segments[last], e.Wire) {
+			segments[last] = segments[last][:len(segments[last])+len(e.Wire)]
+		} else {
+			segments = append(segments, e.Wire)
+		}
+	}
+	return segments
+}
+
+// adjoins reports whether b begins where a ends: in the room that a's capacity still has.
+func adjoins(a, b []byte) bool {
+	return cap(a) > len(a) && &a[:len(a)+1][len(a)] == &b[0]
 }
 
 // itemPrefix returns how many of the records fit one item, at least one, and the bytes they take on the wire.
