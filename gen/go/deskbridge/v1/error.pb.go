@@ -43,7 +43,8 @@ const (
 	ErrorReason_ERROR_REASON_NOT_SERVED ErrorReason = 7
 	// ABORTED: the reader did not take a response in time, and the stream was cut. Retry from resume_cursor.
 	ErrorReason_ERROR_REASON_SLOW_READER ErrorReason = 8
-	// UNAVAILABLE: the bridge is shutting down. Retry, from resume_cursor where it is set.
+	// UNAVAILABLE: the bridge is shutting down, or the stream has reached the age at which the bridge ends streams. Retry,
+	// from resume_cursor where it is set.
 	ErrorReason_ERROR_REASON_DRAINING ErrorReason = 9
 	// UNAVAILABLE: the journal can't be read or written now. Retry with backoff.
 	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 10
@@ -142,8 +143,8 @@ type ErrorDetail struct {
 	EarliestCursor string `protobuf:"bytes,3,opt,name=earliest_cursor,json=earliestCursor,proto3" json:"earliest_cursor,omitempty"`
 	// Cursor of the journal's head. Set with the CURSOR reasons.
 	LatestCursor string `protobuf:"bytes,4,opt,name=latest_cursor,json=latestCursor,proto3" json:"latest_cursor,omitempty"`
-	// Cursor to resume from after a stream that was cut: nothing before it is missing. Set with SLOW_READER, DRAINING and
-	// JOURNAL_UNAVAILABLE when the stream had been opened.
+	// Cursor to resume from after a stream that was opened and then cut: nothing before it is missing. Set with every
+	// reason but those about cursors.
 	ResumeCursor  string `protobuf:"bytes,5,opt,name=resume_cursor,json=resumeCursor,proto3" json:"resume_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

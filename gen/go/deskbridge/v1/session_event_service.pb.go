@@ -154,7 +154,8 @@ type SubscribeRequest struct {
 	// A heartbeat comes when nothing else was sent for this long. 1 s to 60 s; 10 s when absent. Treat three missed
 	// heartbeats as a dead connection.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	// Fields of SessionEvent to send; all of them when absent. `id` and `position` always come.
+	// Fields of SessionEvent to send; all of them when absent. `id` and `position` always come. A path names a field, or
+	// a field of a field ("message.key"); a repeated one only as a whole. At most 100.
 	ReadMask *fieldmaskpb.FieldMask `protobuf:"bytes,8,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	// A name for this subscription in the bridge's metrics and listings, such as "crm-sync". At most 64 characters
 	// of [A-Za-z0-9._-]. It has no effect on what is delivered.

@@ -37,7 +37,7 @@ type SessionEventServiceClient interface {
 	// Subscribe streams events from a start on, without end: first those in the journal, then each as it arrives.
 	// It delivers every matching event behind its start exactly once and in order, or ends with an error that says what is
 	// missing. Call it without a deadline: a deadline ends the stream.
-	// HTTP: GET /v1/events:subscribe, a JSON object a line.
+	// HTTP: GET /v1/events:subscribe, a JSON object a line, or Server-Sent Events for "Accept: text/event-stream".
 	//
 	// Errors: INVALID_ARGUMENT (REQUEST_INVALID, FILTER_INVALID, CURSOR_MALFORMED), OUT_OF_RANGE (CURSOR_EXPIRED,
 	// CURSOR_IN_FUTURE), FAILED_PRECONDITION (CURSOR_FOREIGN_EPOCH), ABORTED (SLOW_READER), UNAVAILABLE (DRAINING,
@@ -113,7 +113,7 @@ type SessionEventServiceServer interface {
 	// Subscribe streams events from a start on, without end: first those in the journal, then each as it arrives.
 	// It delivers every matching event behind its start exactly once and in order, or ends with an error that says what is
 	// missing. Call it without a deadline: a deadline ends the stream.
-	// HTTP: GET /v1/events:subscribe, a JSON object a line.
+	// HTTP: GET /v1/events:subscribe, a JSON object a line, or Server-Sent Events for "Accept: text/event-stream".
 	//
 	// Errors: INVALID_ARGUMENT (REQUEST_INVALID, FILTER_INVALID, CURSOR_MALFORMED), OUT_OF_RANGE (CURSOR_EXPIRED,
 	// CURSOR_IN_FUTURE), FAILED_PRECONDITION (CURSOR_FOREIGN_EPOCH), ABORTED (SLOW_READER), UNAVAILABLE (DRAINING,
