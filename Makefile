@@ -47,7 +47,7 @@ generate: $(BIN)/buf $(GENERATORS) ## Regenerate gen/ from proto/
 
 .PHONY: bench
 bench: ## Print the benchmarks' ratios and record them under bench/
-	$(GO) run ./bench
+	$(GO) build -o $(BIN)/bench ./bench && $(BIN)/bench
 
 FUZZTIME ?= 1000000x
 .PHONY: fuzz

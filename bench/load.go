@@ -59,34 +59,66 @@ type bodyFunc func(n int64) []byte
 func post(
 	ctx context.Context, addr string, deadline time.Time, next *atomic.Int64, bodyOf bodyFunc,
 ) ([]time.Duration, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	p, err := newPoster(ctx, addr, deadline)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if err := conn.SetDeadline(deadline.Add(10 * time.Second)); err != nil {
-		return nil, err
-	}
+	defer p.conn.Close()
 	var latencies []time.Duration
-	var request bytes.Buffer
-	for reader := bufio.NewReader(conn); time.Now().Before(deadline); {
+	for time.Now().Before(deadline) {
 		n := next.Add(1)
 		body := bodyOf(n)
-		request.Reset()
-		fmt.Fprintf(&request, "POST /v1/callbacks/desk?SdkAppid=1600012345&CallbackCommand=Desk.SessionEventNotify"+
-			"&contenttype=json&ClientIP=203.0.113.24&OptPlatform=iOS&RequestID=bench-%d HTTP/1.1\r\nHost: bench\r\n"+
-			"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", n, len(body))
-		request.Write(body)
 		started := time.Now()
-		if _, err := conn.Write(request.Bytes()); err != nil {
-			return latencies, err
-		}
-		if err := readOK(reader); err != nil {
+		if err := p.post(n, body); err != nil {
 			return latencies, err
 		}
 		latencies = append(latencies, time.Since(started))
 	}
 	return latencies, nil
+}
+
+// postEach posts the callbacks with these numbers.
+func postEach(ctx context.Context, addr string, numbers <-chan int64, sending func(n int64)) error {
+	p, err := newPoster(ctx, addr, time.Now().Add(time.Hour))
+	if err != nil {
+		return err
+	}
+	defer p.conn.Close()
+	for n := range numbers {
+		sending(n)
+		if err := p.post(n, vendorBody(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poster is a connection to the webhook.
+type poster struct {
+	conn    net.Conn
+	reader  *bufio.Reader
+	request bytes.Buffer
+}
+
+func newPoster(ctx context.Context, addr string, deadline time.Time) (*poster, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &poster{conn: conn, reader: bufio.NewReader(conn)}, conn.SetDeadline(deadline.Add(10 * time.Second))
+}
+
+// post sends the n-th callback and waits for its OK.
+func (p *poster) post(n int64, body []byte) error {
+	p.request.Reset()
+	fmt.Fprintf(&p.request, "POST /v1/callbacks/desk?SdkAppid=1600012345&CallbackCommand=Desk.SessionEventNotify"+
+		"&contenttype=json&ClientIP=203.0.113.24&OptPlatform=iOS&RequestID=bench-%d HTTP/1.1\r\nHost: bench\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", n, len(body))
+	p.request.Write(body)
+	if _, err := p.conn.Write(p.request.Bytes()); err != nil {
+		return err
+	}
+	return readOK(p.reader)
 }
 
 // readOK reads an answer that must have status 200 and a Content-Length.

@@ -20,6 +20,7 @@ type options struct {
 	Out      string        `default:"bench/results.md" help:"File that receives the report."`
 	Only     []string      `help:"Sections to run; all when absent: ${sections}."`
 	Duration time.Duration `default:"3s" help:"How long each throughput figure is measured."`
+	Serve    string        `hidden:"" help:"Be the bridge of a measurement, on this data directory."`
 }
 
 // section is one part of the report.
@@ -32,6 +33,9 @@ func sections() []section {
 	return []section{
 		{"decode", benchDecode},
 		{"callbacks", benchCallbacks},
+		{"latency", benchLatency},
+		{"slow", benchSlow},
+		{"idle", benchIdle},
 	}
 }
 
@@ -39,7 +43,12 @@ func main() {
 	var o options
 	kong.Parse(&o, kong.Vars{"sections": sectionNames()})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, o)
+	var err error
+	if o.Serve != "" {
+		err = serve(ctx, o.Serve)
+	} else {
+		err = run(ctx, o)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

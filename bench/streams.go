@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
+
+// withChild runs a measurement against a bridge in its own process.
+func withChild(ctx context.Context, measure func(c *child) error) (err error) {
+	dir, err := os.MkdirTemp("", "deskbridge-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	c, err := startChild(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	return measure(c)
+}
+
+// subscribers are open streams. Each hands what it gets to its own function.
+type subscribers struct {
+	cancel context.CancelFunc
+	group  *errgroup.Group
+	conns  []*grpc.ClientConn
+}
+
+const streamsPerConnection = 200
+
+// subscribe opens this many streams and returns when all of them are live.
+func subscribe(
+	ctx context.Context, addr string, count int,
+	request func(i int) *deskbridgev1.SubscribeRequest, take func(i int, events []*deskbridgev1.SessionEvent),
+) (*subscribers, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	s := &subscribers{cancel: cancel, group: group}
+	var live sync.WaitGroup
+	live.Add(count)
+	for i := range count {
+		if i%streamsPerConnection == 0 {
+			conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			if err != nil {
+				return nil, errors.Join(err, s.close())
+			}
+			s.conns = append(s.conns, conn)
+		}
+		client := deskbridgev1.NewSessionEventServiceClient(s.conns[len(s.conns)-1])
+		group.Go(func() error {
+			return follow(ctx, client, request(i), live.Done, func(events []*deskbridgev1.SessionEvent) { take(i, events) })
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		live.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return s, nil
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), s.close())
+	}
+}
+
+func follow(
+	ctx context.Context, client deskbridgev1.SessionEventServiceClient, request *deskbridgev1.SubscribeRequest,
+	live func(), take func([]*deskbridgev1.SessionEvent),
+) error {
+	stream, err := client.Subscribe(ctx, request)
+	if err != nil {
+		return err
+	}
+	once := sync.OnceFunc(live)
+	for {
+		response, err := stream.Recv()
+		switch {
+		case status.Code(err) == codes.Canceled:
+			return nil
+		case err != nil:
+			return err
+		case response.GetCaughtUp() != nil:
+			once()
+		case response.GetEvents() != nil:
+			take(response.GetEvents().GetEvents())
+		}
+	}
+}
+
+func (s *subscribers) close() error {
+	s.cancel()
+	err := s.group.Wait()
+	for _, conn := range s.conns {
+		err = errors.Join(err, conn.Close())
+	}
+	return err
+}
+
+func everything(int) *deskbridgev1.SubscribeRequest { return &deskbridgev1.SubscribeRequest{} }
+
+// benchIdle measures what a subscription takes that gets nothing.
+func benchIdle(ctx context.Context, _ options, r *report) error {
+	const count = 10_000
+	return withChild(ctx, func(c *child) error {
+		before, err := c.memory()
+		if err != nil {
+			return err
+		}
+		s, err := subscribe(ctx, c.grpcAddr, count, func(i int) *deskbridgev1.SubscribeRequest {
+			return &deskbridgev1.SubscribeRequest{
+				Filter: &deskbridgev1.EventFilter{SessionIds: []string{fmt.Sprintf("session-%d", i)}},
+			}
+		}, func(int, []*deskbridgev1.SessionEvent) {})
+		if err != nil {
+			return err
+		}
+		after, err := c.memory()
+		r.table("Idle subscriptions", "subscriptions", "heap and stacks of the bridge for each")
+		r.row(count, fmt.Sprintf("%.1f KiB", (float64(after)-float64(before))/count/1024))
+		return errors.Join(err, s.close())
+	})
+}
+
+// arrivals measures the way of events from the sender to the subscribers.
+type arrivals struct {
+	sent      []atomic.Int64 // UnixNano by number
+	mu        sync.Mutex
+	latencies []time.Duration
+}
+
+func (a *arrivals) take(_ int, events []*deskbridgev1.SessionEvent) {
+	now := time.Now().UnixNano()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, event := range events {
+		n, err := strconv.Atoi(strings.TrimPrefix(event.GetCallback().GetRequestId(), "bench-"))
+		if err == nil && n < len(a.sent) {
+			a.latencies = append(a.latencies, time.Duration(now-a.sent[n].Load()))
+		}
+	}
+}
+
+func (a *arrivals) percentile(p float64) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.latencies) == 0 {
+		return 0
+	}
+	slices.Sort(a.latencies)
+	return a.latencies[int(p*float64(len(a.latencies)-1))]
+}
+
+func (a *arrivals) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.latencies)
+}
+
+// play posts callbacks at a steady rate and waits until the subscribers have them all.
+func (a *arrivals) play(ctx context.Context, addr string, rate, count, readers int) error {
+	a.sent = make([]atomic.Int64, count)
+	a.latencies = make([]time.Duration, 0, count*readers)
+	numbers := make(chan int64, count)
+	group, ctx := errgroup.WithContext(ctx)
+	for range 32 {
+		group.Go(func() error {
+			return postEach(ctx, addr, numbers, func(n int64) { a.sent[n].Store(time.Now().UnixNano()) })
+		})
+	}
+	group.Go(func() error {
+		defer close(numbers)
+		ticker := time.NewTicker(time.Second / time.Duration(rate))
+		defer ticker.Stop()
+		for n := range count {
+			select {
+			case <-ticker.C:
+				numbers <- int64(n)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(30 * time.Second); a.count() < count*readers; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the subscribers have %d of %d events", a.count(), count*readers)
+		}
+	}
+	return nil
+}
+
+// benchLatency measures the way from a callback's first byte to a subscriber, at a thousand a second.
+func benchLatency(ctx context.Context, o options, r *report) error {
+	const readers, rate = 100, 1000
+	return withChild(ctx, func(c *child) error {
+		a := &arrivals{}
+		s, err := subscribe(ctx, c.grpcAddr, readers, everything, a.take)
+		if err != nil {
+			return err
+		}
+		err = a.play(ctx, c.httpAddr, rate, rate*int(3*o.Duration/time.Second), readers)
+		r.table("From a callback to its subscribers, synced to disk in between", "events", "subscribers", "p50", "p99")
+		r.row(perSecond(rate), readers, a.percentile(.5), a.percentile(.99))
+		return errors.Join(err, s.close())
+	})
+}
+
+// benchSlow measures what one slow reader does to the others.
+func benchSlow(ctx context.Context, o options, r *report) error {
+	const readers, rate = 999, 50
+	count := rate * int(4*o.Duration/time.Second)
+	r.table("One reader at a hundredth of the speed among 999", "slow reader", "the others' p50", "p99", "p99 over without",
+		"bridge's memory")
+	var alone time.Duration
+	for _, slow := range []bool{false, true} {
+		err := withChild(ctx, func(c *child) error {
+			a := &arrivals{}
+			s, err := subscribe(ctx, c.grpcAddr, readers, everything, a.take)
+			if err != nil {
+				return err
+			}
+			if slow {
+				straggler, err := subscribe(ctx, c.grpcAddr, 1, everything, func(_ int, events []*deskbridgev1.SessionEvent) {
+					time.Sleep(time.Duration(len(events)) * 100 * time.Second / rate)
+				})
+				if err != nil {
+					return err
+				}
+				defer func() { straggler.cancel() }() // it still sleeps
+			}
+			if err := a.play(ctx, c.httpAddr, rate, count, readers); err != nil {
+				return err
+			}
+			memory, err := c.memory()
+			p99 := a.percentile(.99)
+			if !slow {
+				alone = p99
+			}
+			r.row(slow, a.percentile(.5), p99, ratio(float64(p99)/float64(alone)), fmt.Sprintf("%d MiB", memory>>20))
+			return errors.Join(err, s.close())
+		})
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	return nil
+}
