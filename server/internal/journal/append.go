@@ -19,6 +19,9 @@ func (j *Journal) Append(ctx context.Context, entry Entry) (Receipt, error) {
 	if len(entry.Data) > MaxRecordBytes {
 		return Receipt{}, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(entry.Data), MaxRecordBytes)
 	}
+	if err := j.disk.err(); err != nil {
+		return Receipt{}, err
+	}
 	timer := time.NewTimer(j.config.AckTimeout)
 	defer timer.Stop()
 	p := newPending(entry, time.Now().Add(j.config.AckTimeout))

@@ -18,40 +18,70 @@ func (j *Journal) Bounds(ctx context.Context) (Bounds, error) {
 	if err != nil {
 		return Bounds{}, fmt.Errorf("journal: bounds: %w", engineError(err))
 	}
-	return j.bounds(info.State), nil
+	return j.bounds(ctx, info.State)
 }
 
-func (j *Journal) bounds(state jetstream.StreamState) Bounds {
+func (j *Journal) bounds(ctx context.Context, state jetstream.StreamState) (Bounds, error) {
+	floor := j.checkpoint.load().Floor
 	durable, _ := j.durable.load()
-	b := Bounds{
-		Epoch:        j.epoch,
-		Earliest:     state.FirstSeq,
-		Latest:       min(state.LastSeq, durable),
-		EarliestTime: state.FirstTime,
-		LatestTime:   state.LastTime,
-		Count:        state.Msgs,
-		Bytes:        state.Bytes,
+	b := Bounds{Epoch: j.epoch, Earliest: floor + 1, Latest: durable, Count: durable - floor}
+	if b.Count == 0 {
+		return b, nil
 	}
-	if state.Msgs == 0 {
-		b.Earliest, b.EarliestTime, b.LatestTime = b.Latest+1, time.Time{}, time.Time{}
+	b.Bytes, b.EarliestTime, b.LatestTime = state.Bytes, state.FirstTime, state.LastTime
+	if state.FirstSeq > floor {
+		return b, nil
 	}
-	return b
+	// The file of the earliest record begins with trimmed ones.
+	earliest, err := j.fetch(ctx, 1, jetstreamext.GetBatchSeq(b.Earliest))
+	if err != nil {
+		return Bounds{}, fmt.Errorf("journal: bounds: %w", err)
+	}
+	if len(earliest) > 0 {
+		b.EarliestTime = earliest[0].StoreTime
+	}
+	return b, nil
 }
 
 // PositionAt returns the position p such that the first record stored at or after t is the first one behind p: the
 // head when there is none yet. Store times are those of the machine's clock: when it was set back, times around that
-// moment are ambiguous.
+// moment are ambiguous. ErrDamaged when the records that could be the first can't be read.
 func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
-	bounds, err := j.Bounds(ctx)
+	if j.isClosed() {
+		return 0, ErrClosed
+	}
+	position, err := j.positionAt(ctx, t)
+	if err != nil {
+		return 0, fmt.Errorf("journal: position at %s: %w", t.Format(time.RFC3339), err)
+	}
+	return position, nil
+}
+
+func (j *Journal) positionAt(ctx context.Context, t time.Time) (uint64, error) {
+	floor := j.checkpoint.load().Floor
+	position, _ := j.durable.load()
+	found, err := j.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchStartTime(t))
 	if err != nil {
 		return 0, err
 	}
-	messages, err := j.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchStartTime(t))
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("journal: position at %s: %w", t.Format(time.RFC3339), err)
-	case len(messages) == 0:
-		return bounds.Latest, nil
+	if len(found) > 0 {
+		position = min(position, found[0].Sequence-1)
 	}
-	return messages[0].Sequence - 1, nil
+	if position <= floor {
+		return floor, nil
+	}
+	return position, j.checkReadable(ctx, position)
+}
+
+// checkReadable: the engine passes over what it can't read, and so the record before the one that it found by time may
+// be missing.
+func (j *Journal) checkReadable(ctx context.Context, position uint64) error {
+	found, err := j.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(position))
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 || found[0].Sequence != position {
+		return &DamageError{position, position}
+	}
+	return nil
 }

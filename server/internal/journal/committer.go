@@ -21,10 +21,7 @@ const (
 //
 // Two goroutines: while one group is synced the next one is published.
 type committer struct {
-	publisher *publisher
-	sync      func() error     // makes everything that was published so far durable
-	interval  <-chan time.Time // when to sync, nil for each group
-	durable   *mark
+	committerConfig
 
 	queue     chan *pending
 	published chan []*pending
@@ -34,18 +31,20 @@ type committer struct {
 	broken    atomic.Pointer[error] // of a sync
 }
 
-func startCommitter(
-	ctx context.Context, p *publisher, sync func() error, interval <-chan time.Time, durable *mark,
-) *committer {
+type committerConfig struct {
+	publisher *publisher
+	sync      func() error                // makes everything that was published so far durable
+	interval  <-chan time.Time            // when to sync, nil for each group
+	advance   func(position uint64) error // called when everything up to the position is acknowledged
+}
+
+func startCommitter(ctx context.Context, config committerConfig) *committer {
 	c := &committer{
-		publisher: p,
-		sync:      sync,
-		interval:  interval,
-		durable:   durable,
-		queue:     make(chan *pending, queueLimit),
-		published: make(chan []*pending),
-		stop:      make(chan struct{}),
-		stopped:   make(chan struct{}),
+		committerConfig: config,
+		queue:           make(chan *pending, queueLimit),
+		published:       make(chan []*pending),
+		stop:            make(chan struct{}),
+		stopped:         make(chan struct{}),
 	}
 	go c.publish(context.WithoutCancel(ctx))
 	go c.complete()
@@ -142,21 +141,28 @@ func (c *committer) complete() {
 	}
 }
 
-func (c *committer) syncOnce() {
+func (c *committer) syncOnce() { c.try(c.sync) }
+
+// try does nothing once something has failed.
+func (c *committer) try(step func() error) {
 	if c.broken.Load() != nil {
 		return
 	}
-	if err := c.sync(); err != nil {
+	if err := step(); err != nil {
 		c.broken.Store(&err)
 	}
 }
 
 func (c *committer) answer(group []*pending) {
+	last := uint64(0)
+	for _, p := range group {
+		last = max(last, p.result.receipt.Position)
+	}
+	c.try(func() error { return c.advance(last) })
 	if err := c.err(); err != nil {
 		fail(group, err)
 	}
 	for _, p := range group {
-		c.durable.advance(p.result.receipt.Position)
 		p.finish()
 	}
 }

@@ -17,11 +17,12 @@ func openWithSync(t *testing.T, config Config, sync func() error) *Journal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = j.Close() })
-	p := j.committer.publisher
 	if err := j.committer.close(); err != nil {
 		t.Fatal(err)
 	}
-	j.committer = startCommitter(t.Context(), p, sync, nil, j.durable)
+	committer := j.committer.committerConfig
+	committer.sync = sync
+	j.committer = startCommitter(t.Context(), committer)
 	return j
 }
 
@@ -105,29 +106,16 @@ func TestFullQueueRefusesAtOnce(t *testing.T) {
 		return nil
 	})
 	defer close(disk)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	refused := make(chan error)
+	// One group is synced, one waits to be, one is being gathered.
 	for n := range queueLimit + 3*groupEntries {
-		go func() {
-			if _, err := j.Append(ctx, numbered(n)); !errors.Is(err, context.Canceled) {
-				refused <- err
-			}
-		}()
-	}
-	if err := <-refused; !errors.Is(err, ErrUnavailable) {
-		t.Errorf("got %v, want ErrUnavailable", err)
-	}
-	cancel()
-	for {
-		select {
-		case err := <-refused:
-			if !errors.Is(err, ErrUnavailable) {
-				t.Errorf("got %v, want ErrUnavailable", err)
-			}
-		case <-time.After(100 * time.Millisecond):
-			return
+		if err := j.committer.enqueue(newPending(numbered(n), time.Now().Add(time.Minute))); err != nil {
+			break
 		}
+	}
+	for !errors.Is(j.committer.enqueue(newPending(numbered(0), time.Now().Add(time.Minute))), ErrUnavailable) {
+	}
+	if _, err := j.Append(t.Context(), numbered(0)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 }
 

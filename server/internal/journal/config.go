@@ -31,6 +31,8 @@ const (
 	DefaultRetention = 30 * 24 * time.Hour
 	// DefaultAckTimeout leaves half a second of the vendor's two for the way there and back.
 	DefaultAckTimeout = 1500 * time.Millisecond
+	// minMaxBytes is some block files of the log engine: it trims by whole files.
+	minMaxBytes = 64 << 20
 	// DefaultQuarantineBytes bounds the quarantine.
 	DefaultQuarantineBytes = 256 << 20
 )
@@ -45,10 +47,14 @@ type Config struct {
 	DedupeWindow time.Duration
 	// Retention is how long a record is kept; negative means for ever.
 	Retention time.Duration
-	// MaxBytes bounds the stored events; the oldest go first. 0 means no bound but the disk.
+	// MaxBytes bounds the files of the events, at least 64 MiB; the oldest go first, some megabytes at a time. 0 means
+	// no bound but the disk.
 	MaxBytes int64
 	// QuarantineBytes bounds the quarantine, whose records never go by themselves.
 	QuarantineBytes int64
+	// DiskReserve is the room in bytes that is left on the disk: with less, nothing is stored until there is room
+	// again. 0 means a twentieth of the filesystem, between 64 MiB and 1 GiB.
+	DiskReserve int64
 	// AckTimeout bounds Append.
 	AckTimeout time.Duration
 	// Logger receives the journal's own messages and those of the log engine; nil discards them.
@@ -83,8 +89,10 @@ func (c Config) validate() error {
 	case c.DedupeWindow < c.AckTimeout:
 		return fmt.Errorf("journal: DedupeWindow is %s, shorter than the AckTimeout, %s",
 			c.DedupeWindow, c.AckTimeout)
-	case c.MaxBytes < 0:
-		return fmt.Errorf("journal: MaxBytes is negative: %d", c.MaxBytes)
+	case c.MaxBytes != 0 && c.MaxBytes < minMaxBytes:
+		return fmt.Errorf("journal: MaxBytes is %d, want at least %d", c.MaxBytes, minMaxBytes)
+	case c.DiskReserve < 0:
+		return fmt.Errorf("journal: DiskReserve is negative: %d", c.DiskReserve)
 	case c.QuarantineBytes < 0:
 		return fmt.Errorf("journal: QuarantineBytes is negative: %d", c.QuarantineBytes)
 	case c.AckTimeout < 0:

@@ -29,7 +29,7 @@ type directory struct {
 // openDirectory makes the directory when it is missing, and locks it. The lock goes with the process, however it ends.
 func openDirectory(path string) (*directory, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, err
 	}
 	lock, err := lockDirectory(path)
 	if err != nil {
@@ -45,14 +45,14 @@ func openDirectory(path string) (*directory, error) {
 func lockDirectory(path string) (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, err
 	}
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = errors.New("another process uses this data directory")
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
 }
@@ -62,8 +62,8 @@ func (d *directory) close() error { return d.lock.Close() }
 func (d *directory) streams() string { return filepath.Join(d.path, streamsDir) }
 
 // blocks is where the log engine keeps the messages of a stream.
-func (d *directory) blocks(stream string) string {
-	return filepath.Join(d.streams(), "jetstream", "$G", "streams", stream, "msgs")
+func (d *directory) blocks(stream string) blockDirectory {
+	return blockDirectory(filepath.Join(d.streams(), "jetstream", "$G", "streams", stream, "msgs"))
 }
 
 func (d *directory) checkFormat() error {
@@ -72,16 +72,15 @@ func (d *directory) checkFormat() error {
 		return d.writeFormat()
 	}
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return err
 	}
 	digits, ok := strings.CutPrefix(strings.TrimSpace(string(content)), formatLabel)
 	version, err := strconv.Atoi(digits)
 	switch {
 	case !ok || err != nil || version < 1:
-		return fmt.Errorf("journal %s: %w: the file %q names no format version", d.path, ErrDamaged, formatFile)
+		return fmt.Errorf("%w: the file %q names no format version", ErrDamaged, formatFile)
 	case version > formatVersion:
-		return fmt.Errorf("journal %s: written in format %d by a newer program, this one reads up to %d",
-			d.path, version, formatVersion)
+		return fmt.Errorf("written in format %d by a newer program, this one reads up to %d", version, formatVersion)
 	}
 	return nil
 }
@@ -89,7 +88,7 @@ func (d *directory) checkFormat() error {
 // writeFormat refuses a directory that holds streams of unknown format.
 func (d *directory) writeFormat() error {
 	if _, err := os.Stat(d.streams()); err == nil {
-		return fmt.Errorf("journal %s: %w: it holds streams but no file %q", d.path, ErrDamaged, formatFile)
+		return fmt.Errorf("%w: it holds streams but no file %q", ErrDamaged, formatFile)
 	}
 	return writeFileSynced(filepath.Join(d.path, formatFile), fmt.Appendf(nil, "%s%d\n", formatLabel, formatVersion))
 }
@@ -99,14 +98,14 @@ func writeFileSynced(path string, content []byte) error {
 	temporary := path + ".tmp"
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return err
 	}
 	_, err = file.Write(content)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return err
 	}
 	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return err
 	}
 	return syncPath(filepath.Dir(path))
 }
@@ -115,10 +114,10 @@ func writeFileSynced(path string, content []byte) error {
 func syncPath(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return err
 	}
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return err
 	}
 	return nil
 }

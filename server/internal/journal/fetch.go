@@ -14,11 +14,15 @@ func (j *Journal) fetch(ctx context.Context, limit int, options ...jetstreamext.
 	if err != nil {
 		return nil, err
 	}
+	return unframeAll(messages)
+}
+
+func unframeAll(messages []*jetstream.RawStreamMsg) ([]Record, error) {
 	records := make([]Record, len(messages))
 	for i, message := range messages {
-		data, err := unframe(message.Sequence, message.Data)
+		data, err := unframe(message.Data)
 		if err != nil {
-			return nil, err
+			return nil, &DamageError{message.Sequence, message.Sequence}
 		}
 		records[i] = Record{Position: message.Sequence, StoreTime: message.Time, Data: data}
 	}
@@ -44,4 +48,12 @@ func (j *Journal) directGet(
 		messages = append(messages, message)
 	}
 	return messages, nil
+}
+
+// isComplete is false when the engine's index has more messages than it delivered: it passes over what it can't read.
+func isComplete(messages []*jetstream.RawStreamMsg, limit int) bool {
+	if len(messages) == 0 || len(messages) == limit {
+		return true
+	}
+	return messages[len(messages)-1].Header.Get("Nats-Num-Pending") == "0"
 }

@@ -23,10 +23,10 @@ func frame(data []byte) []byte {
 }
 
 // unframe is the inverse of frame. The result shares stored, and has no capacity to append into it.
-func unframe(position uint64, stored []byte) ([]byte, error) {
+func unframe(stored []byte) ([]byte, error) {
 	size := len(stored) - checksumSize
 	if size < 0 || crc32.Checksum(stored[:size], castagnoli) != binary.LittleEndian.Uint32(stored[size:]) {
-		return nil, fmt.Errorf("%w: record %d fails its checksum", ErrDamaged, position)
+		return nil, fmt.Errorf("%w: wrong checksum", ErrDamaged)
 	}
 	return stored[:size:size], nil
 }

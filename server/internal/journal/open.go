@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 type Journal struct {
 	config     Config
 	directory  *directory
+	checkpoint *checkpoint
+	disk       *disk
 	embedded   *server.Server
 	writing    *nats.Conn // of its own, so that no replay delays an acknowledgement
 	reading    *nats.Conn
@@ -26,14 +30,17 @@ type Journal struct {
 	quarantine jetstream.Stream
 	epoch      string
 	durable    *mark
-	blocks     *blockFiles
 	committer  *committer
-	ticker     *time.Ticker // of SyncInterval
-	closing    sync.Once
-	over       chan struct{} // closed by Close
+
+	closing sync.Once
+	over    chan struct{} // closed by Close
+	closers []func() error
 }
 
 // Open opens the journal in config.Dir, or makes a new one there. The context bounds the opening only.
+//
+// ErrDamaged means that acknowledged records are missing at the end, and that their positions would be given again.
+// Once the file "checkpoint" in the data directory is removed, the journal opens without them, under a new epoch.
 func Open(ctx context.Context, config Config) (*Journal, error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
@@ -41,67 +48,30 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	}
 	over := make(chan struct{})
 	j := &Journal{config: config, durable: newMark(over), over: over}
-	if err := j.open(ctx); err != nil {
-		return nil, errors.Join(err, j.Close())
+	for _, step := range []func(context.Context) error{
+		j.openDirectory, j.startServer, j.connect, j.openStreams, j.recover, j.startCommitter, j.startMaintenance,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("journal %s: %w", config.Dir, err), j.Close())
+		}
 	}
 	return j, nil
 }
 
-func (j *Journal) open(ctx context.Context) (err error) {
-	if j.directory, err = openDirectory(j.config.Dir); err != nil {
-		return err
-	}
-	if j.embedded, err = startEmbedded(ctx, j.directory.streams(), j.config); err != nil {
-		return err
-	}
-	if j.writing, err = connectEmbedded(j.embedded, "writing"); err != nil {
-		return err
-	}
-	if j.reading, err = connectEmbedded(j.embedded, "reading"); err != nil {
-		return err
-	}
-	return j.openStreams(ctx)
-}
-
-func (j *Journal) openStreams(ctx context.Context) (err error) {
-	if j.writer, err = jetstream.New(j.writing); err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	if j.reader, err = jetstream.New(j.reading); err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	if j.events, err = openStream(ctx, j.reader, eventsConfig(j.config)); err != nil {
-		return err
-	}
-	if j.quarantine, err = openStream(ctx, j.reader, quarantineConfig(j.config)); err != nil {
-		return err
-	}
-	if err := syncTree(j.directory.streams()); err != nil {
-		return err
-	}
-	info := j.events.CachedInfo()
-	j.epoch = info.Config.Metadata[epochKey]
-	j.durable.advance(info.State.LastSeq)
-	j.startCommitter(ctx, info.State.LastSeq)
-	return nil
-}
-
-func (j *Journal) startCommitter(ctx context.Context, head uint64) {
-	p := &publisher{connection: j.writing, jetstream: j.writer, alone: true, head: head}
-	j.blocks = newBlockFiles(j.directory.blocks(eventsStream))
-	var interval <-chan time.Time
-	if j.config.Sync == SyncInterval {
-		j.ticker = time.NewTicker(syncInterval)
-		interval = j.ticker.C
-	}
-	j.committer = startCommitter(ctx, p, j.blocks.sync, interval, j.durable)
-}
-
 // Close ends every Reader and waiting Append with ErrClosed, and gives the data directory free. Closing twice is fine.
 func (j *Journal) Close() (err error) {
-	j.closing.Do(func() { err = j.close() })
+	j.closing.Do(func() {
+		close(j.over)
+		// In the reverse order of opening: 1. Nothing is trimmed any more. 2. What is being stored is synced and
+		// answered. 3. The connections go. 4. The server writes its state. 5. The directory is free.
+		for _, closer := range slices.Backward(j.closers) {
+			err = errors.Join(err, closer())
+		}
+	})
 	return err
 }
+
+func (j *Journal) onClose(closer func() error) { j.closers = append(j.closers, closer) }
 
 func (j *Journal) isClosed() bool {
 	select {
@@ -112,32 +82,8 @@ func (j *Journal) isClosed() bool {
 	}
 }
 
-func (j *Journal) close() error {
-	// 1. Readers stop. 2. What is being stored is answered. 3. No more requests. 4. The server writes its state.
-	// 5. The next process may come.
-	close(j.over)
-	var errs []error
-	if j.committer != nil {
-		errs = append(errs, j.committer.close(), j.blocks.close())
-	}
-	if j.ticker != nil {
-		j.ticker.Stop()
-	}
-	for _, connection := range []*nats.Conn{j.writing, j.reading} {
-		if connection != nil {
-			connection.Close()
-		}
-	}
-	if j.embedded != nil {
-		stopEmbedded(j.embedded)
-	}
-	if j.directory != nil {
-		errs = append(errs, j.directory.close())
-	}
-	return errors.Join(errs...)
-}
-
-// Epoch names this life of the journal. It survives restarts, and changes when the data directory is deleted.
+// Epoch names this life of the journal. It survives restarts, and changes when the data directory is deleted and when
+// acknowledged records are lost.
 func (j *Journal) Epoch() string { return j.epoch }
 
 // Ready is nil when the journal can be written.
@@ -145,11 +91,102 @@ func (j *Journal) Ready() error {
 	if j.isClosed() {
 		return ErrClosed
 	}
-	if err := j.committer.err(); err != nil {
+	if err := errors.Join(j.committer.err(), j.disk.err()); err != nil {
 		return err
 	}
 	if health := j.embedded.Healthz(nil); health.StatusCode != http.StatusOK {
 		return fmt.Errorf("%w: %s", ErrUnavailable, health.Error)
 	}
+	return nil
+}
+
+func (j *Journal) openDirectory(context.Context) (err error) {
+	if j.directory, err = openDirectory(j.config.Dir); err != nil {
+		return err
+	}
+	j.onClose(func() error { return errors.Join(j.checkpoint.close(), j.directory.close()) })
+	j.disk = &disk{path: j.config.Dir, reserve: j.config.DiskReserve}
+	if err := j.disk.check(); err != nil {
+		return err
+	}
+	j.checkpoint, err = openCheckpoint(j.config.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (j *Journal) startServer(ctx context.Context) (err error) {
+	if j.embedded, err = startEmbedded(ctx, j.directory.streams(), j.config.Logger); err != nil {
+		return err
+	}
+	j.onClose(func() error {
+		stopEmbedded(j.embedded)
+		return nil
+	})
+	return nil
+}
+
+func (j *Journal) connect(context.Context) (err error) {
+	if j.writing, j.writer, err = j.connection("writing"); err != nil {
+		return err
+	}
+	j.reading, j.reader, err = j.connection("reading")
+	return err
+}
+
+func (j *Journal) connection(name string) (*nats.Conn, jetstream.JetStream, error) {
+	connection, err := connectEmbedded(j.embedded, name, j.config.Logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	j.onClose(func() error {
+		connection.Close()
+		return nil
+	})
+	js, err := jetstream.New(connection, jetstream.WithDefaultTimeout(requestLimit))
+	return connection, js, err
+}
+
+func (j *Journal) startCommitter(ctx context.Context) error {
+	head, _ := j.durable.load()
+	blocks := &blockSync{directory: j.directory.blocks(eventsStream)}
+	var interval <-chan time.Time
+	if j.config.Sync == SyncInterval {
+		ticker := time.NewTicker(syncInterval)
+		j.onClose(func() error {
+			ticker.Stop()
+			return j.checkpoint.setBoot(0)
+		})
+		interval = ticker.C
+	}
+	j.committer = startCommitter(ctx, committerConfig{
+		publisher: &publisher{connection: j.writing, jetstream: j.writer, alone: true, head: head, highest: head},
+		sync:      blocks.sync,
+		interval:  interval,
+		advance:   j.advance,
+	})
+	j.onClose(func() error { return errors.Join(j.committer.close(), blocks.close()) })
+	return nil
+}
+
+// advance lets readers see what is acknowledged.
+func (j *Journal) advance(position uint64) error {
+	if err := j.checkpoint.raiseHead(position); err != nil {
+		return err
+	}
+	j.durable.advance(position)
+	return nil
+}
+
+func (j *Journal) startMaintenance(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var maintenance sync.WaitGroup
+	maintenance.Go(func() { j.maintain(ctx) })
+	j.onClose(func() error {
+		cancel()
+		maintenance.Wait()
+		return nil
+	})
 	return nil
 }

@@ -17,23 +17,47 @@ type publisher struct {
 	alone bool
 	// head is the stream's last position; unknown when others write too, or when a message was left unanswered.
 	head uint64
+	// highest is the last position that was ever acknowledged.
+	highest uint64
+	// rewound: the engine lost records at its end and has begun to give their positions again.
+	rewound bool
 }
 
 const unknown = math.MaxUint64
+
+var errRewound = fmt.Errorf("%w: the log engine lost records at its end", ErrDamaged)
 
 // publish sets the result of every entry.
 func (p *publisher) publish(ctx context.Context, group []*pending) {
 	ctx, cancel := context.WithDeadline(ctx, group[len(group)-1].deadline)
 	defer cancel()
-	if len(group) == 1 || p.head == unknown {
+	switch {
+	case p.rewound:
+		fail(group, errRewound)
+	case len(group) == 1 || p.head == unknown:
 		p.publishEach(ctx, group, unknown)
-	} else {
+	default:
 		p.publishTogether(ctx, group)
 	}
+	p.checkRewound(group)
 	for _, e := range group {
 		if e.result.err != nil {
 			e.result.err = fmt.Errorf("journal: append: %w", engineError(e.result.err))
 		}
+	}
+}
+
+// checkRewound: a new record never has a position that was given before.
+func (p *publisher) checkRewound(group []*pending) {
+	highest := p.highest
+	for _, e := range group {
+		if r := e.result; r.err == nil && !r.receipt.Duplicate {
+			p.rewound = p.rewound || r.receipt.Position <= highest
+			p.highest = max(p.highest, r.receipt.Position)
+		}
+	}
+	if p.rewound {
+		fail(group, errRewound)
 	}
 }
 
@@ -44,6 +68,8 @@ func (p *publisher) publishTogether(ctx context.Context, group []*pending) {
 	before := p.head
 	ack, err := p.publishLastAcknowledged(ctx, group)
 	switch {
+	case err == nil && !ack.Duplicate && ack.Sequence <= before:
+		p.rewound = true
 	case err == nil && !ack.Duplicate && ack.Sequence == before+uint64(len(group)):
 		p.head = ack.Sequence
 		for i, e := range group {

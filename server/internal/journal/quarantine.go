@@ -38,6 +38,9 @@ func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
 	if j.isClosed() {
 		return 0, ErrClosed
 	}
+	if err := j.disk.err(); err != nil {
+		return 0, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, j.config.AckTimeout)
 	defer cancel()
 	ack, err := j.writer.PublishMsg(ctx, &nats.Msg{Subject: quarantineStream, Data: frame(data)})
@@ -62,7 +65,8 @@ func (q *Quarantine) Get(ctx context.Context, id uint64) (QuarantineRecord, erro
 	return quarantineRecord(message)
 }
 
-// List returns up to limit records with an ID above after, in order of ID.
+// List returns up to limit records with an ID above after, in order of ID. With ErrDamaged they come without those that
+// can't be read.
 func (q *Quarantine) List(ctx context.Context, after uint64, limit int) ([]QuarantineRecord, error) {
 	messages, err := q.journal.directGet(ctx, quarantineStream, limit, jetstreamext.GetBatchSeq(after+1))
 	if err != nil {
@@ -75,6 +79,9 @@ func (q *Quarantine) List(ctx context.Context, after uint64, limit int) ([]Quara
 			return nil, err
 		}
 		records = append(records, record)
+	}
+	if !isComplete(messages, limit) {
+		return records, fmt.Errorf("journal: quarantine: %w: some records can't be read", ErrDamaged)
 	}
 	return records, nil
 }
@@ -98,7 +105,7 @@ func (q *Quarantine) Delete(ctx context.Context, id uint64) error {
 
 // sync syncs all files: deletions make the engine rewrite some, and there are never many.
 func (q *Quarantine) sync() error {
-	if err := syncTree(q.journal.directory.blocks(quarantineStream)); err != nil {
+	if err := syncTree(string(q.journal.directory.blocks(quarantineStream))); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
@@ -114,9 +121,9 @@ func (q *Quarantine) Size(ctx context.Context) (count, bytes uint64, err error) 
 }
 
 func quarantineRecord(message *jetstream.RawStreamMsg) (QuarantineRecord, error) {
-	data, err := unframe(message.Sequence, message.Data)
+	data, err := unframe(message.Data)
 	if err != nil {
-		return QuarantineRecord{}, fmt.Errorf("journal: quarantine: %w", err)
+		return QuarantineRecord{}, fmt.Errorf("journal: quarantine record %d: %w", message.Sequence, err)
 	}
 	return QuarantineRecord{ID: message.Sequence, StoreTime: message.Time, Data: data}, nil
 }

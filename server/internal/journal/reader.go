@@ -51,7 +51,7 @@ func (r *Reader) Next(ctx context.Context) ([]Record, error) {
 	}
 	first := r.ready[0].Position
 	if first != r.last+1 {
-		return nil, r.gap(ctx, first)
+		return nil, r.gap(first)
 	}
 	durable, err := r.journal.durable.await(ctx, first)
 	if err != nil {
@@ -95,15 +95,15 @@ func (r *Reader) cut(durable uint64) []Record {
 }
 
 // gap says why the records between r.last and next are missing. The engine skips what it can't read without a word.
-func (r *Reader) gap(ctx context.Context, next uint64) error {
-	bounds, err := r.journal.Bounds(ctx)
-	switch {
-	case err != nil:
-		return err
-	case r.last+1 < bounds.Earliest:
-		return fmt.Errorf("%w: asked for %d, the earliest is %d", ErrTrimmed, r.last+1, bounds.Earliest)
+func (r *Reader) gap(next uint64) error {
+	if floor := r.journal.checkpoint.load().Floor; r.last < floor {
+		return trimmed(r.last, floor)
 	}
-	return fmt.Errorf("%w: records %d to %d can't be read", ErrDamaged, r.last+1, next-1)
+	return &DamageError{r.last + 1, next - 1}
+}
+
+func trimmed(after, floor uint64) error {
+	return fmt.Errorf("%w: asked for what is behind %d, the earliest is %d", ErrTrimmed, after, floor+1)
 }
 
 // fetchStalled fetches what is on disk but doesn't come. Perhaps the engine has stalled, perhaps it can't read what is
@@ -116,7 +116,7 @@ func (r *Reader) fetchStalled(ctx context.Context) ([]Record, error) {
 	records, err := r.journal.fetch(ctx, readAhead,
 		jetstreamext.GetBatchSeq(r.last+1), jetstreamext.GetBatchMaxBytes(readAheadBytes))
 	if err == nil && len(records) == 0 {
-		err = r.gap(ctx, durable+1)
+		err = r.gap(durable + 1)
 	}
 	return records, err
 }
@@ -130,6 +130,9 @@ func (r *Reader) start(ctx context.Context) error {
 		return ErrClosed
 	case r.consume != nil:
 		return nil
+	}
+	if floor := r.journal.checkpoint.load().Floor; r.last < floor {
+		return trimmed(r.last, floor)
 	}
 	consumer, err := r.journal.events.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
@@ -154,9 +157,9 @@ func (r *Reader) deliver(message jetstream.Msg) {
 		return
 	}
 	position := metadata.Sequence.Stream
-	data, err := unframe(position, message.Data())
+	data, err := unframe(message.Data())
 	if err != nil {
-		r.inbox.fail(fmt.Errorf("journal: reader: %w", err))
+		r.inbox.fail(&DamageError{position, position})
 		return
 	}
 	r.inbox.put(Record{Position: position, StoreTime: metadata.Timestamp, Data: data})

@@ -17,16 +17,15 @@ const (
 
 func eventsConfig(config Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:               eventsStream,
-		Subjects:           []string{eventsPrefix + ">"},
-		Storage:            jetstream.FileStorage,
-		Retention:          jetstream.LimitsPolicy,
-		Discard:            jetstream.DiscardOld,
-		Duplicates:         config.DedupeWindow,
-		AllowDirect:        true,
-		AllowAtomicPublish: true,
-		Replicas:           1,
-		Metadata:           map[string]string{},
+		Name:        eventsStream,
+		Subjects:    []string{eventsPrefix + ">"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardOld,
+		Duplicates:  config.DedupeWindow,
+		AllowDirect: true,
+		Replicas:    1,
+		Metadata:    map[string]string{},
 	}
 }
 
@@ -44,23 +43,25 @@ func quarantineConfig(config Config) jetstream.StreamConfig {
 	}
 }
 
-// openStream opens the stream with the wanted configuration. The epoch of a stream is that of its first opening.
+// openStream opens the stream with the wanted configuration, and makes it when it may be new. It keeps its epoch.
 func openStream(
-	ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig,
-) (jetstream.Stream, error) {
-	existing, err := js.Stream(ctx, config.Name)
+	ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig, mayBeNew bool,
+) (stream jetstream.Stream, made bool, err error) {
+	stream, err = js.Stream(ctx, config.Name)
 	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound) && mayBeNew:
+		made, config.Metadata[epochKey] = true, newEpoch()
+		stream, err = js.CreateStream(ctx, config)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		config.Metadata[epochKey] = newEpoch()
-		existing, err = js.CreateStream(ctx, config)
+		err = fmt.Errorf("%w: the log engine can't open it; its log says why", ErrDamaged)
 	case err == nil:
-		config.Metadata[epochKey] = existing.CachedInfo().Config.Metadata[epochKey]
-		existing, err = js.UpdateStream(ctx, config)
+		config.Metadata[epochKey] = stream.CachedInfo().Config.Metadata[epochKey]
+		stream, err = js.UpdateStream(ctx, config)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("journal: stream %q: %w", config.Name, engineError(err))
+		return nil, false, fmt.Errorf("stream %q: %w", config.Name, engineError(err))
 	}
-	return existing, nil
+	return stream, made, nil
 }
 
 func newEpoch() string { return strings.ToLower(rand.Text())[:epochLength] }

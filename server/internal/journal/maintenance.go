@@ -1,0 +1,38 @@
+package journal
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	diskInterval = time.Second
+	trimInterval = 10 * time.Second
+	// trimTimeout bounds the log engine's part of a trim.
+	trimTimeout = time.Minute
+)
+
+// maintain keeps an eye on the disk and on the retention until the journal is closed.
+func (j *Journal) maintain(ctx context.Context) {
+	diskTicker, trimTicker := time.NewTicker(diskInterval), time.NewTicker(trimInterval)
+	defer diskTicker.Stop()
+	defer trimTicker.Stop()
+	for {
+		select {
+		case <-diskTicker.C:
+			j.report(j.disk.check())
+		case <-trimTicker.C:
+			ctx, cancel := context.WithTimeout(ctx, trimTimeout)
+			j.report(j.trim(ctx, j.config.expiry()))
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (j *Journal) report(err error) {
+	if err != nil && !j.isClosed() {
+		j.config.Logger.Error("journal maintenance failed", "error", err)
+	}
+}

@@ -1,0 +1,68 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Trimming has two steps. First the floor is raised: records up to it are gone for readers. Then whole block files that
+// lie below it are removed. The log engine would also cut inside a file, but it replaces such a file by a copy that it
+// doesn't sync: a power cut could take acknowledged records together with the trimmed ones.
+
+// trim removes what was stored before a time, and the oldest beyond MaxBytes.
+func (j *Journal) trim(ctx context.Context, before time.Time) error {
+	expired, err := j.PositionAt(ctx, before)
+	if err != nil {
+		return fmt.Errorf("trim: %w", err)
+	}
+	blocks, err := j.directory.blocks(eventsStream).blocks()
+	if err != nil {
+		return fmt.Errorf("trim: %w", err)
+	}
+	floor := max(expired, excess(blocks, j.config.MaxBytes))
+	if floor > j.checkpoint.load().Floor {
+		if err := j.checkpoint.raiseFloor(floor); err != nil {
+			return err
+		}
+	}
+	return j.removeBlocks(ctx, blocks)
+}
+
+// expiry is when the oldest retained records were stored.
+func (c Config) expiry() time.Time {
+	if c.Retention < 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(-c.Retention)
+}
+
+// excess returns the last position of the oldest blocks that don't fit the bound. The last block always stays.
+func excess(blocks []block, bound int64) uint64 {
+	total := int64(0)
+	for i := len(blocks) - 1; i >= 0; i-- {
+		if total += blocks[i].size; bound > 0 && total > bound && i+1 < len(blocks) {
+			return blocks[i+1].first - 1
+		}
+	}
+	return 0
+}
+
+// removeBlocks removes the files that lie below the floor.
+func (j *Journal) removeBlocks(ctx context.Context, blocks []block) error {
+	floor, first := j.checkpoint.load().Floor, uint64(0)
+	for _, b := range blocks {
+		if b.first <= floor+1 {
+			first = b.first
+		}
+	}
+	if len(blocks) == 0 || first <= blocks[0].first {
+		return nil
+	}
+	if err := j.events.Purge(ctx, jetstream.WithPurgeSequence(first)); err != nil {
+		return fmt.Errorf("trim: %w", engineError(err))
+	}
+	return nil
+}
