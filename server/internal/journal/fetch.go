@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -56,4 +57,20 @@ func isComplete(messages []*jetstream.RawStreamMsg, limit int) bool {
 		return true
 	}
 	return messages[len(messages)-1].Header.Get("Nats-Num-Pending") == "0"
+}
+
+// Record returns the record at a position. Errors: ErrNotFound when it was trimmed or is still to come, ErrDamaged,
+// ErrUnavailable, ErrClosed, or the context's.
+func (j *Journal) Record(ctx context.Context, position uint64) (Record, error) {
+	if j.isClosed() {
+		return Record{}, ErrClosed
+	}
+	records, err := j.fetch(ctx, 1, jetstreamext.GetBatchSeq(position))
+	switch {
+	case err != nil:
+		return Record{}, err
+	case len(records) == 0 || records[0].Position != position:
+		return Record{}, fmt.Errorf("record %d: %w", position, ErrNotFound)
+	}
+	return records[0], nil
 }

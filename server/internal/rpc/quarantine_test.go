@@ -121,3 +121,40 @@ func TestDropAndGetQuarantined(t *testing.T) {
 		t.Errorf("dropped again: %v, want NOT_FOUND", err)
 	}
 }
+
+// A RequestID is no reason to lose a callback: only the same content under it makes a repeat.
+func TestReusedRequestIDLosesNothing(t *testing.T) {
+	t.Parallel()
+	j := openJournal(t)
+	c := newCallbacks(j, callback.Decode)
+	for _, body := range []string{
+		`{"SessionId":"s","Event":"SessionBegin","EventTime":1}`,
+		`{"SessionId":"s","Event":"SessionEnd","EventTime":2}`,
+		`{ "EventTime": 1, "Event": "SessionBegin", "SessionId": "s" }`, // the first one again, written otherwise
+		`{"SessionId":"s","Event":"SessionEnd","EventTime":2}`,
+	} {
+		request := &deskbridgev1.NotifySessionEventRequest{SdkAppId: "7", RequestId: "r-1", Body: []byte(body)}
+		if _, err := c.NotifySessionEvent(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bounds, err := j.Bounds(t.Context())
+	if err != nil || bounds.Count != 2 {
+		t.Fatalf("the journal has %+v, %v; want 2 events", bounds, err)
+	}
+	ids := map[string]bool{}
+	for position := range uint64(2) {
+		record, err := j.Record(t.Context(), position+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		event, err := decodeRecord(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[event.GetId()] = true
+	}
+	if len(ids) != 2 || !ids["r-1"] {
+		t.Errorf("ids %v", ids)
+	}
+}

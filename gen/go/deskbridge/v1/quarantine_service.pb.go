@@ -36,8 +36,6 @@ const (
 	QuarantineReason_QUARANTINE_REASON_COMMAND_NEEDS_ANSWER QuarantineReason = 3
 	// The event is too large to be stored and streamed.
 	QuarantineReason_QUARANTINE_REASON_TOO_LARGE QuarantineReason = 4
-	// Its RequestID was seen before, on a callback with another content.
-	QuarantineReason_QUARANTINE_REASON_REQUEST_ID_REUSED QuarantineReason = 5
 )
 
 // Enum value maps for QuarantineReason.
@@ -48,7 +46,6 @@ var (
 		2: "QUARANTINE_REASON_OTHER_COMMAND",
 		3: "QUARANTINE_REASON_COMMAND_NEEDS_ANSWER",
 		4: "QUARANTINE_REASON_TOO_LARGE",
-		5: "QUARANTINE_REASON_REQUEST_ID_REUSED",
 	}
 	QuarantineReason_value = map[string]int32{
 		"QUARANTINE_REASON_UNSPECIFIED":          0,
@@ -56,7 +53,6 @@ var (
 		"QUARANTINE_REASON_OTHER_COMMAND":        2,
 		"QUARANTINE_REASON_COMMAND_NEEDS_ANSWER": 3,
 		"QUARANTINE_REASON_TOO_LARGE":            4,
-		"QUARANTINE_REASON_REQUEST_ID_REUSED":    5,
 	}
 )
 
@@ -649,14 +645,13 @@ const file_deskbridge_v1_quarantine_service_proto_rawDesc = "" +
 	"\vexplanation\x18\x03 \x01(\tR\vexplanation\"E\n" +
 	"\x1eDropQuarantinedCallbackRequest\x12#\n" +
 	"\rquarantine_id\x18\x01 \x01(\x04R\fquarantineId\"!\n" +
-	"\x1fDropQuarantinedCallbackResponse*\xf3\x01\n" +
+	"\x1fDropQuarantinedCallbackResponse*\xca\x01\n" +
 	"\x10QuarantineReason\x12!\n" +
 	"\x1dQUARANTINE_REASON_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dQUARANTINE_REASON_UNDECODABLE\x10\x01\x12#\n" +
 	"\x1fQUARANTINE_REASON_OTHER_COMMAND\x10\x02\x12*\n" +
 	"&QUARANTINE_REASON_COMMAND_NEEDS_ANSWER\x10\x03\x12\x1f\n" +
-	"\x1bQUARANTINE_REASON_TOO_LARGE\x10\x04\x12'\n" +
-	"#QUARANTINE_REASON_REQUEST_ID_REUSED\x10\x052\x85\x04\n" +
+	"\x1bQUARANTINE_REASON_TOO_LARGE\x10\x042\x85\x04\n" +
 	"\x11QuarantineService\x12{\n" +
 	"\x18ListQuarantinedCallbacks\x12..deskbridge.v1.ListQuarantinedCallbacksRequest\x1a/.deskbridge.v1.ListQuarantinedCallbacksResponse\x12u\n" +
 	"\x16GetQuarantinedCallback\x12,.deskbridge.v1.GetQuarantinedCallbackRequest\x1a-.deskbridge.v1.GetQuarantinedCallbackResponse\x12\x81\x01\n" +

@@ -192,7 +192,8 @@ func (Channel) EnumDescriptor() ([]byte, []int) {
 type SessionEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stable identity: the same callback delivered twice has the same id. It is the vendor's RequestID where the callback
-	// has one, else "sha256-" and a hash over app, session, event, time, message key and body. Unique within an app.
+	// has one, else "sha256-" and a hash over the app and the body, which holds session, event, time and message key; the
+	// hash too where a RequestID came before with another content. Unique within an app.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Place of the event in the journal. Positions strictly increase over the whole journal, but are not always
 	// consecutive. Together with the journal's epoch it makes a cursor.
