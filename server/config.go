@@ -40,6 +40,8 @@ type Config struct {
 	Retention    time.Duration `name:"retention" default:"720h" help:"Events older than this are trimmed. 0 keeps them for ever."`
 	MaxBytes     int64         `name:"max-bytes" default:"0" help:"The journal is trimmed from its oldest events to stay below this size in bytes. 0 sets no bound."`
 
+	MaxStreams   int           `name:"max-streams" default:"10000" help:"Event streams open at once, gRPC and HTTP together; more are refused. One costs some 25 KiB, and its connection as much again."`
+	MaxStreamAge time.Duration `name:"max-stream-age" default:"0s" help:"A stream that has lasted this long, give or take a tenth, is told to reconnect, so that streams spread over the bridges behind a balancer. 0 sets no bound."`
 	SendTimeout  time.Duration `name:"send-timeout" default:"30s" help:"A stream whose reader takes nothing for this long is cut."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"10s" help:"Longest time that a shutdown waits for callbacks and streams to end."`
 	DrainSpread  time.Duration `name:"drain-spread" default:"2s" help:"On a shutdown readers are told to reconnect after a random delay of up to this."`
@@ -70,6 +72,7 @@ func (c *Config) Validate() error {
 		{"callback-max-skew", int64(c.CallbackSkew)},
 		{"dedupe-window", int64(c.DedupeWindow)},
 		{"ack-timeout", int64(c.AckTimeout)},
+		{"max-streams", int64(c.MaxStreams)},
 		{"send-timeout", int64(c.SendTimeout)},
 		{"drain-timeout", int64(c.DrainTimeout)},
 	} {
@@ -79,6 +82,9 @@ func (c *Config) Validate() error {
 	}
 	if c.CallbackBody > maxCallbackBody {
 		errs = append(errs, fmt.Errorf("--callback-max-body must be at most %d", maxCallbackBody))
+	}
+	if c.MaxStreamAge < 0 || c.DrainSpread < 0 {
+		errs = append(errs, errors.New("--max-stream-age and --drain-spread must not be negative"))
 	}
 	if len(c.SDKAppIDs) == 0 && !isLoopback(c.HTTPAddr) {
 		errs = append(errs, fmt.Errorf("--http-addr %s is not on loopback: name the apps to accept with --sdk-app-id",

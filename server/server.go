@@ -116,6 +116,7 @@ func (s *Server) buildGRPC() {
 	s.hub = fanout.New(fanout.Config{Journal: fanout.From(s.journal), Logger: s.logger})
 	s.events = rpc.NewSessionEvents(rpc.SessionEventsConfig{
 		Journal: s.journal, Hub: s.hub, Logger: s.logger,
+		MaxStreams: s.config.MaxStreams, MaxStreamAge: s.config.MaxStreamAge,
 		SendTimeout: s.config.SendTimeout, DrainSpread: s.config.DrainSpread,
 	})
 	s.callbacks = rpc.NewCallbacks(rpc.CallbacksConfig{
@@ -123,7 +124,7 @@ func (s *Server) buildGRPC() {
 		Signed: s.authenticator.Signed(), Decode: callback.Decode,
 	})
 	s.health = health.NewServer()
-	s.grpc = grpc.NewServer(grpcOptions()...)
+	s.grpc = grpc.NewServer(grpcOptions(s.config.MaxStreams)...)
 	deskbridgev1.RegisterSessionEventServiceServer(s.grpc, s.events)
 	deskbridgev1.RegisterQuarantineServiceServer(s.grpc, s.callbacks)
 	healthv1.RegisterHealthServer(s.grpc, s.health)

@@ -205,8 +205,8 @@ func TestSubscribeRefusesBadRequests(t *testing.T) {
 			codes.InvalidArgument, deskbridgev1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "name",
 		},
 		"read mask": {
-			&deskbridgev1.SubscribeRequest{ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"session_id"}}},
-			codes.Unimplemented, deskbridgev1.ErrorReason_ERROR_REASON_NOT_SERVED, "read_mask",
+			&deskbridgev1.SubscribeRequest{ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"session_id", "message.elements.text"}}},
+			codes.InvalidArgument, deskbridgev1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "read_mask.paths[1]",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,23 +17,29 @@ const (
 	// Clients may ping too, also without a stream. The library's default of five minutes answers an ordinary client's
 	// pings with GOAWAY "too_many_pings" and ends all of its streams.
 	minClientPing = 5 * time.Second
-	// A connection's streams are bounded, since each costs memory; the library's default is no bound.
-	maxStreams = 10_000
+	// The streams of one connection are bounded above all streams that the bridge admits. At a connection's own bound
+	// its client would wait without a word, for unary calls as well; above it, each gets an answer that says why. All of
+	// HTTP shares one connection.
+	spareStreams = 1000
 	// Requests are small: filters of at most 8 fields with 1,000 values of at most 1 KiB.
 	maxRequestBytes = 10 << 20
-	// A stream's handler must be able to hand over a whole frame without waiting for the network.
+	// One write to the network takes a whole frame. The buffer is shared: a connection has one only while it writes.
 	writeBuffer = 64 << 10
+	// A connection brings a request, and then only pings and window updates; the default of 32 KiB for each connection
+	// would be the largest part of what an idle reader costs.
+	readBuffer = 4 << 10
 )
 
-func grpcOptions() []grpc.ServerOption {
+func grpcOptions(maxStreams int) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rpc.NewCodec()),
 		grpc.ChainUnaryInterceptor(rpc.AdminOnly),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
-		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxConcurrentStreams(uint32(maxStreams + spareStreams)),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.WriteBufferSize(writeBuffer),
+		grpc.ReadBufferSize(readBuffer),
 		grpc.WaitForHandlers(true),
 	}
 }

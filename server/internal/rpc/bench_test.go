@@ -108,7 +108,8 @@ func benchEvents(b *testing.B, count int) *SessionEvents {
 		}
 	}
 	return NewSessionEvents(SessionEventsConfig{
-		Journal: j, Hub: hub, Logger: slog.New(slog.DiscardHandler), SendTimeout: time.Minute, DrainSpread: time.Second,
+		Journal: j, Hub: hub, Logger: slog.New(slog.DiscardHandler), MaxStreams: 10_000, SendTimeout: time.Minute,
+		DrainSpread: time.Second,
 	})
 }
 

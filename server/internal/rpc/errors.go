@@ -31,13 +31,6 @@ func invalid(field, format string, args ...any) *callError {
 	return e
 }
 
-// notServed says that a request field is known, but not served.
-func notServed(field string) *callError {
-	e := newError(deskbridgev1.ErrorReason_ERROR_REASON_NOT_SERVED, "%s: not served by this version", field)
-	e.detail.Field = field
-	return e
-}
-
 // cursorError adds where the journal begins and ends, so that the caller can choose a new start.
 func cursorError(reason deskbridgev1.ErrorReason, bounds journal.Bounds, format string, args ...any) *callError {
 	e := newError(reason, format, args...)
@@ -97,7 +90,8 @@ func codeOf(reason deskbridgev1.ErrorReason) codes.Code {
 }
 
 // classify turns an error of the packages below into a callError. Their texts don't reach the caller: they name files
-// and subjects. A context's end keeps its own code.
+// and subjects. The end of the call's context keeps its own code; a journal that took too long is unavailable, although
+// there is a context's end in its error as well.
 func classify(err error) error {
 	var known *callError
 	var bad *filter.Error
@@ -110,8 +104,6 @@ func classify(err error) error {
 		e := newError(deskbridgev1.ErrorReason_ERROR_REASON_FILTER_INVALID, "%s: %s", bad.Field, bad.Reason)
 		e.detail.Field = bad.Field
 		return e
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(err).Err()
 	case errors.Is(err, fanout.ErrStopped):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "the bridge is shutting down")
 	case errors.Is(err, journal.ErrCursorMalformed):
@@ -124,6 +116,10 @@ func classify(err error) error {
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_LIMIT_EXCEEDED, "the journal is full")
 	case errors.Is(err, journal.ErrUnavailable), errors.Is(err, journal.ErrClosed):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, "the journal is unavailable")
+	case errors.Is(err, context.Canceled):
+		return status.FromContextError(context.Canceled).Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(context.DeadlineExceeded).Err()
 	default:
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_INTERNAL, "internal error")
 	}

@@ -9,20 +9,22 @@ import (
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 )
 
-// Field numbers of SubscribeResponse and EventBatch, for encoding by hand. A test holds them against the descriptor.
+// Field numbers of the contract, for encoding by hand. A test holds them against the descriptors.
 const (
-	responseCursorField = 1
-	responseEventsField = 3
+	responseCursorField = 1 // SubscribeResponse.cursor
+	responseEventsField = 3 // SubscribeResponse.events
+	batchEventsField    = 1 // EventBatch.events
+	eventPositionField  = 2 // SessionEvent.position
 )
 
 // frame is an encoded SubscribeResponse. The bytes of its events are shared by all streams that send them.
 type frame struct{ buffers mem.BufferSlice }
 
-// newEventsFrame encodes a response of events: the head is this stream's own, the events are the shared bytes.
-func newEventsFrame(cursor string, events []*fanout.Event) *frame {
+// newEventsFrame encodes a response of events: the head is this stream's own, the entries may be shared. It keeps them.
+func newEventsFrame(cursor string, entries []mem.SliceBuffer) *frame {
 	size := 0
-	for i := range events {
-		size += len(events[i].Wire)
+	for i := range entries {
+		size += len(entries[i])
 	}
 	head := make([]byte, 0, len(cursor)+16)
 	head = protowire.AppendTag(head, responseCursorField, protowire.BytesType)
@@ -30,12 +32,22 @@ func newEventsFrame(cursor string, events []*fanout.Event) *frame {
 	head = protowire.AppendTag(head, responseEventsField, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(size))
 
-	buffers := make(mem.BufferSlice, 0, len(events)+1)
+	buffers := make(mem.BufferSlice, 0, len(entries)+1)
 	buffers = append(buffers, mem.SliceBuffer(head))
-	for i := range events {
-		buffers = append(buffers, mem.SliceBuffer(events[i].Wire))
+	for i := range entries {
+		buffers = append(buffers, &entries[i]) // a pointer, as a slice header in an interface is an allocation
 	}
 	return &frame{buffers: buffers}
+}
+
+// wireEntries are the events of an item as all streams without a read mask share them.
+func wireEntries(item *fanout.Item) []mem.SliceBuffer {
+	segments := fanout.Segments(item.Events)
+	entries := make([]mem.SliceBuffer, len(segments))
+	for i, segment := range segments {
+		entries[i] = segment
+	}
+	return entries
 }
 
 // codec is grpc-go's protobuf codec, except that a frame passes as it is.

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
@@ -11,11 +10,15 @@ import (
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
-// SessionEventsConfig is what a SessionEvents needs. All fields are required.
+// SessionEventsConfig is what a SessionEvents needs. All fields are required, but MaxStreamAge.
 type SessionEventsConfig struct {
 	Journal *journal.Journal
 	Hub     *fanout.Hub
 	Logger  *slog.Logger
+	// MaxStreams bounds the streams open at once.
+	MaxStreams int
+	// MaxStreamAge ends a stream that has lasted this long, give or take a tenth, as a shutdown does. 0: no bound.
+	MaxStreamAge time.Duration
 	// SendTimeout bounds how long one response may wait for a reader that takes nothing.
 	SendTimeout time.Duration
 	// DrainSpread is the longest delay that a reader is told to wait before it reconnects.
@@ -25,29 +28,21 @@ type SessionEventsConfig struct {
 // SessionEvents serves SessionEventService.
 type SessionEvents struct {
 	deskbridgev1.UnimplementedSessionEventServiceServer
-	config   SessionEventsConfig
-	draining context.Context
-	drain    context.CancelFunc
-	streams  sync.WaitGroup
+	config  SessionEventsConfig
+	streams *admission
+	masked  maskedEvents
 }
 
 // NewSessionEvents returns the service. Call Drain before the gRPC server is stopped.
 func NewSessionEvents(config SessionEventsConfig) *SessionEvents {
-	draining, drain := context.WithCancel(context.Background())
-	return &SessionEvents{config: config, draining: draining, drain: drain}
+	return &SessionEvents{config: config, streams: newAdmission(config.MaxStreams)}
 }
 
 // Drain tells every stream to reconnect and ends it, and waits until all have ended or ctx is done. Streams that are
-// opened afterwards are refused.
+// opened afterwards are refused. Call it once.
 func (s *SessionEvents) Drain(ctx context.Context) error {
-	s.drain()
-	done := make(chan struct{})
-	go func() {
-		s.streams.Wait()
-		close(done)
-	}()
 	select {
-	case <-done:
+	case <-s.streams.close():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

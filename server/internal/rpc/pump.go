@@ -1,0 +1,181 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/journal"
+)
+
+// pump moves items from a subscription to its stream. One goroutine runs it; another one may wait for stuck.
+type pump struct {
+	service          *SessionEvents
+	stream           grpc.ServerStream
+	subscription     *fanout.Subscription
+	mask             *readMask // nil: whole events
+	epoch            string
+	opened           *deskbridgev1.SubscribeResponse // until it is sent
+	stopWhenCaughtUp bool
+
+	position uint64        // of the cursor of the last response, sent or under way
+	sent     atomic.Uint64 // of the last one that was sent
+	guard    *time.Timer   // runs while a Send is under way, and then calls cut
+	stuck    chan struct{} // gets a value when a Send is stuck
+}
+
+func newPump(
+	s *SessionEvents, stream grpc.ServerStream, subscription *fanout.Subscription, from origin, mask *readMask, stop bool,
+) *pump {
+	p := &pump{
+		service: s, stream: stream, subscription: subscription, mask: mask, epoch: from.bounds.Epoch,
+		opened: from.opened(), stopWhenCaughtUp: stop, position: from.after, stuck: make(chan struct{}, 1),
+	}
+	p.sent.Store(from.after)
+	return p
+}
+
+// run returns the error that the stream ends with.
+func (p *pump) run(ctx context.Context) error {
+	defer p.subscription.Close()
+	p.guard = time.AfterFunc(p.service.config.SendTimeout, p.cut)
+	defer p.guard.Stop()
+	if err := p.send(p.opened); err != nil {
+		return err
+	}
+	p.opened = nil
+	for {
+		item, err := p.subscription.Next(ctx)
+		if err != nil {
+			return p.end(ctx, err)
+		}
+		response, err := p.encode(&item)
+		if err != nil {
+			return p.end(ctx, err)
+		}
+		p.position = item.Position
+		if err := p.send(response); err != nil {
+			return err
+		}
+		if item.Kind == fanout.CaughtUp && p.stopWhenCaughtUp {
+			return nil
+		}
+	}
+}
+
+func (p *pump) cut() {
+	select {
+	case p.stuck <- struct{}{}:
+	default:
+	}
+}
+
+// send returns the stream's own error: a status.
+func (p *pump) send(response any) error {
+	p.guard.Reset(p.service.config.SendTimeout)
+	err := p.stream.SendMsg(response)
+	p.guard.Stop()
+	if err != nil {
+		return err
+	}
+	p.sent.Store(p.position)
+	return nil
+}
+
+// encode makes the response for an item: a frame for events, a message for the rest.
+func (p *pump) encode(item *fanout.Item) (any, error) {
+	cursor := journal.Cursor{Epoch: p.epoch, Position: item.Position}.String()
+	if item.Kind == fanout.Events {
+		return p.encodeEvents(cursor, item)
+	}
+	response := &deskbridgev1.SubscribeResponse{Cursor: cursor}
+	switch item.Kind {
+	case fanout.CaughtUp:
+		response.Kind = &deskbridgev1.SubscribeResponse_CaughtUp{
+			CaughtUp: &deskbridgev1.CaughtUp{HeadPosition: item.Head},
+		}
+	case fanout.FellBehind:
+		response.Kind = &deskbridgev1.SubscribeResponse_FellBehind{
+			FellBehind: &deskbridgev1.FellBehind{HeadPosition: item.Head, Lag: item.Lag()},
+		}
+	default:
+		response.Kind = &deskbridgev1.SubscribeResponse_Heartbeat{
+			Heartbeat: &deskbridgev1.Heartbeat{HeadPosition: item.Head, JournalUnreachable: item.Unreachable},
+		}
+	}
+	return response, nil
+}
+
+func (p *pump) encodeEvents(cursor string, item *fanout.Item) (*frame, error) {
+	if p.mask == nil {
+		return newEventsFrame(cursor, wireEntries(item)), nil
+	}
+	entries, err := p.service.masked.entries(item, p.mask)
+	if err != nil {
+		return nil, err
+	}
+	return newEventsFrame(cursor, entries), nil
+}
+
+// end turns the end of a subscription into the end of its stream, which always says where the reader stands.
+func (p *pump) end(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errAged):
+		return p.announceDrain("the stream has reached its greatest age")
+	case errors.Is(cause, fanout.ErrStopped), errors.Is(err, fanout.ErrStopped):
+		return p.announceDrain("the bridge is shutting down")
+	case errors.Is(err, journal.ErrTrimmed):
+		return p.trimmed(ctx)
+	}
+	err = classify(err)
+	var known *callError
+	if errors.As(err, &known) {
+		return known.withResume(p.cursor())
+	}
+	return err
+}
+
+// trimmed is the end of a reader whose events were trimmed before it came to them.
+func (p *pump) trimmed(ctx context.Context) error {
+	const text = "events behind position %d were trimmed before the reader came to them"
+	bounds, err := p.service.config.Journal.Bounds(ctx)
+	if err != nil {
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, text, p.position)
+	}
+	return cursorError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, bounds, text, p.position)
+}
+
+// announceDrain sends the last response. The status behind it is not OK: a reader that stops at a clean end would
+// take it for the end of the events.
+func (p *pump) announceDrain(why string) error {
+	spread := int64(p.service.config.DrainSpread)
+	delay := time.Duration(rand.Int64N(spread + 1)) //nolint:gosec // spreads load; nothing to guess
+	err := p.send(&deskbridgev1.SubscribeResponse{
+		Cursor: p.cursor().String(),
+		Kind: &deskbridgev1.SubscribeResponse_Draining{
+			Draining: &deskbridgev1.Draining{ReconnectDelay: durationpb.New(delay)},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "%s", why).withResume(p.cursor())
+}
+
+// slowReader is the end of a stream whose Send is stuck. It may be called while run runs.
+func (p *pump) slowReader() error {
+	return newError(deskbridgev1.ErrorReason_ERROR_REASON_SLOW_READER,
+		"the reader took nothing for %v", p.service.config.SendTimeout,
+	).withResume(journal.Cursor{Epoch: p.epoch, Position: p.sent.Load()})
+}
+
+func (p *pump) cursor() journal.Cursor {
+	return journal.Cursor{Epoch: p.epoch, Position: p.position}
+}
