@@ -51,14 +51,17 @@ func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
 		return 0, ErrClosed
 	}
 	position, err := j.positionAt(ctx, t)
+	if err == nil && position > j.checkpoint.load().Floor {
+		err = j.checkReadable(ctx, position)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("journal: position at %s: %w", t.Format(time.RFC3339), err)
 	}
 	return position, nil
 }
 
+// positionAt passes over what can't be read.
 func (j *Journal) positionAt(ctx context.Context, t time.Time) (uint64, error) {
-	floor := j.checkpoint.load().Floor
 	position, _ := j.durable.load()
 	found, err := j.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchStartTime(t))
 	if err != nil {
@@ -67,14 +70,10 @@ func (j *Journal) positionAt(ctx context.Context, t time.Time) (uint64, error) {
 	if len(found) > 0 {
 		position = min(position, found[0].Sequence-1)
 	}
-	if position <= floor {
-		return floor, nil
-	}
-	return position, j.checkReadable(ctx, position)
+	return max(position, j.checkpoint.load().Floor), nil
 }
 
-// checkReadable: the engine passes over what it can't read, and so the record before the one that it found by time may
-// be missing.
+// checkReadable is for the record before one that was found by its time.
 func (j *Journal) checkReadable(ctx context.Context, position uint64) error {
 	found, err := j.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(position))
 	if err != nil {

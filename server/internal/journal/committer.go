@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
@@ -28,14 +29,15 @@ type committer struct {
 	held      *pending // taken from the queue, but too large for the group
 	stop      chan struct{}
 	stopped   chan struct{}
-	broken    atomic.Pointer[error] // of a sync
+	broken    atomic.Pointer[error] // why nothing is acknowledged any more
 }
 
 type committerConfig struct {
 	publisher *publisher
 	sync      func() error                // makes everything that was published so far durable
 	interval  <-chan time.Time            // when to sync, nil for each group
-	advance   func(position uint64) error // called when everything up to the position is acknowledged
+	advance   func(position uint64) error // called when everything up to the position is on disk
+	logger    *slog.Logger
 }
 
 func startCommitter(ctx context.Context, config committerConfig) *committer {
@@ -58,7 +60,7 @@ func (c *committer) close() error {
 	return c.err()
 }
 
-// err is not nil once a sync has failed.
+// err is not nil once something has failed for good.
 func (c *committer) err() error {
 	if broken := c.broken.Load(); broken != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, *broken)
@@ -84,9 +86,19 @@ func (c *committer) publish(ctx context.Context) {
 	defer close(c.published)
 	for c.await() {
 		if entries := c.gather(); len(entries) > 0 {
-			c.publisher.publish(ctx, entries)
+			c.publishGroup(ctx, entries)
 			c.published <- entries
 		}
+	}
+}
+
+func (c *committer) publishGroup(ctx context.Context, entries []*pending) {
+	if c.err() != nil {
+		return // complete fails them
+	}
+	c.publisher.publish(ctx, entries)
+	if c.publisher.rewound {
+		c.try(func() error { return errRewound })
 	}
 }
 
@@ -120,7 +132,8 @@ func (c *committer) gather() []*pending {
 }
 
 // complete syncs and answers. When a sync fails nobody knows what is on disk, and a second one that succeeds would not
-// mean that it is: nothing is acknowledged any more until the journal is opened anew.
+// mean that it is: nothing is acknowledged any more until the journal is opened anew. The same holds when the log
+// engine has lost records.
 func (c *committer) complete() {
 	defer close(c.stopped)
 	for {
@@ -148,8 +161,8 @@ func (c *committer) try(step func() error) {
 	if c.broken.Load() != nil {
 		return
 	}
-	if err := step(); err != nil {
-		c.broken.Store(&err)
+	if err := step(); err != nil && c.broken.CompareAndSwap(nil, &err) {
+		c.logger.Error("the journal takes no more entries until it is opened anew", "error", err)
 	}
 }
 

@@ -107,12 +107,12 @@ func TestFullQueueRefusesAtOnce(t *testing.T) {
 	})
 	defer close(disk)
 	// One group is synced, one waits to be, one is being gathered.
-	for n := range queueLimit + 3*groupEntries {
-		if err := j.committer.enqueue(newPending(numbered(n), time.Now().Add(time.Minute))); err != nil {
-			break
+	var err error
+	for n := 0; err == nil; n++ {
+		if n > queueLimit+4*groupEntries {
+			t.Fatalf("%d entries wait", n)
 		}
-	}
-	for !errors.Is(j.committer.enqueue(newPending(numbered(0), time.Now().Add(time.Minute))), ErrUnavailable) {
+		err = j.committer.enqueue(newPending(numbered(n), time.Now().Add(time.Minute)))
 	}
 	if _, err := j.Append(t.Context(), numbered(0)); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)

@@ -370,6 +370,10 @@ func TestRewoundEngineIsNoticed(t *testing.T) {
 			t.Errorf("append: got %v, want ErrDamaged", err)
 		}
 	}
+	if err := j.Ready(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("ready: got %v, want ErrDamaged", err)
+	}
+	_ = j.Close()
 }
 
 func TestPowerCutWithIntervalSync(t *testing.T) {

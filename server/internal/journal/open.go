@@ -165,6 +165,7 @@ func (j *Journal) startCommitter(ctx context.Context) error {
 		sync:      blocks.sync,
 		interval:  interval,
 		advance:   j.advance,
+		logger:    j.config.Logger,
 	})
 	j.onClose(func() error { return errors.Join(j.committer.close(), blocks.close()) })
 	return nil

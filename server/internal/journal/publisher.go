@@ -32,8 +32,6 @@ func (p *publisher) publish(ctx context.Context, group []*pending) {
 	ctx, cancel := context.WithDeadline(ctx, group[len(group)-1].deadline)
 	defer cancel()
 	switch {
-	case p.rewound:
-		fail(group, errRewound)
 	case len(group) == 1 || p.head == unknown:
 		p.publishEach(ctx, group, unknown)
 	default:

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ const (
 	readAheadBytes = MaxRecordBytes + 64<<10
 	// stallTime is how long a reader that is behind waits for the engine's delivery before it fetches for itself.
 	stallTime = time.Second
+	// closeTimeout bounds Close.
+	closeTimeout = 5 * time.Second
 )
 
 // Reader follows the journal from a position for ever: every record, in order, each once. It is for one goroutine;
@@ -27,9 +30,10 @@ type Reader struct {
 	ready   []Record // taken from the inbox
 	inbox   *inbox
 
-	mu      sync.Mutex
-	closed  bool
-	consume jetstream.ConsumeContext
+	mu       sync.Mutex
+	closed   bool
+	consumer jetstream.Consumer
+	consume  jetstream.ConsumeContext
 }
 
 // NewReader returns a reader of everything behind the position after. It costs nothing until the first Next.
@@ -134,14 +138,15 @@ func (r *Reader) start(ctx context.Context) error {
 	if floor := r.journal.checkpoint.load().Floor; r.last < floor {
 		return trimmed(r.last, floor)
 	}
-	consumer, err := r.journal.events.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+	var err error
+	r.consumer, err = r.journal.events.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   r.last + 1,
 	})
 	if err != nil {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
 	}
-	r.consume, err = consumer.Consume(r.deliver,
+	r.consume, err = r.consumer.Consume(r.deliver,
 		jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes))
 	if err != nil {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
@@ -179,5 +184,20 @@ func (r *Reader) Close() error {
 	}
 	r.consume.Stop()
 	<-r.consume.Closed()
+	return r.deleteConsumer()
+}
+
+// deleteConsumer doesn't leave it to the engine, which keeps an idle consumer for minutes and looks at each for every
+// new record.
+func (r *Reader) deleteConsumer() error {
+	if r.journal.isClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := r.journal.events.DeleteConsumer(ctx, r.consumer.CachedInfo().Name)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !r.journal.isClosed() {
+		return fmt.Errorf("journal: reader: %w", engineError(err))
+	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 // trim removes what was stored before a time, and the oldest beyond MaxBytes.
 func (j *Journal) trim(ctx context.Context, before time.Time) error {
-	expired, err := j.PositionAt(ctx, before)
+	expired, err := j.positionAt(ctx, before)
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
