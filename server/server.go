@@ -141,6 +141,7 @@ func (s *Server) buildHTTP() error {
 		MaxBodyBytes:  s.config.CallbackBody,
 		BodyTimeout:   s.config.CallbackTimeout,
 		MaxCallbacks:  s.config.CallbackLimit,
+		SendTimeout:   s.config.SendTimeout,
 	})
 	if err != nil {
 		return err

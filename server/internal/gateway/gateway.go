@@ -35,6 +35,8 @@ type Config struct {
 	MaxBodyBytes int64
 	// BodyTimeout bounds how long a callback's body may take to arrive.
 	BodyTimeout time.Duration
+	// SendTimeout bounds how long a part of an event stream may wait for a reader that takes nothing.
+	SendTimeout time.Duration
 	// MaxCallbacks bounds how many callbacks are under way at once; more are refused.
 	MaxCallbacks int
 }
@@ -48,6 +50,10 @@ func New(config Config) (http.Handler, error) {
 	}
 	events := runtime.NewServeMux(
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
+		// Else a form that is posted here would get the generated stream.
+		runtime.WithDisablePathLengthFallback(),
+		// As in the streams: what is not set is left out.
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{}),
 	)
 	client := deskbridgev1.NewSessionEventServiceClient(config.Events)
 	if err := gatewayv1.RegisterSessionEventServiceHandlerClient(context.Background(), events, client); err != nil {
@@ -56,6 +62,7 @@ func New(config Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle(CallbackPath, edge)
 	mux.HandleFunc("/v1/callbacks/", edge.notFound)
+	mux.Handle("GET "+SubscribePath, &eventStreams{client: client, mux: events, sendTimeout: config.SendTimeout})
 	mux.Handle("/", events)
 	return mux, nil
 }
