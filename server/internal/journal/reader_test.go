@@ -1,10 +1,13 @@
 package journal_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
@@ -70,10 +73,83 @@ func TestClosedReaderEndsNext(t *testing.T) {
 	}
 }
 
+// TestReadersLeaveNothingBehind opens more readers than the log engine has room for at once.
+func TestReadersLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	j := open(t, journal.Config{})
+	appendEntries(t, j, 1, 1)
+	for n := range 1100 {
+		r := j.NewReader(0)
+		if _, err := r.Next(t.Context()); err != nil {
+			t.Fatalf("reader %d: %v", n, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatalf("reader %d: %v", n, err)
+		}
+	}
+}
+
 // expired returns a context that ends in a moment.
 func expired(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func TestManyReadersSeeTheSame(t *testing.T) {
+	t.Parallel()
+	const events = 300
+	j := open(t, journal.Config{})
+	var readers errgroup.Group
+	for n := range 8 {
+		after := uint64(n * 20)
+		readers.Go(func() error {
+			r := j.NewReader(after)
+			defer r.Close()
+			for last := after; last < events; {
+				records, err := r.Next(t.Context())
+				if err != nil {
+					return err
+				}
+				checkRecords(t, records, int(last)+1)
+				last = records[len(records)-1].Position
+			}
+			return nil
+		})
+	}
+	appendEntries(t, j, 1, events)
+	if err := readers.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStuckReaderGoesOn leaves a reader alone with records that are larger together than what it may hold.
+func TestStuckReaderGoesOn(t *testing.T) {
+	t.Parallel()
+	j := open(t, journal.Config{AckTimeout: time.Minute})
+	r := j.NewReader(0)
+	defer r.Close()
+	e := journal.Entry{Data: bytes.Repeat([]byte("x"), 300<<10)}
+	appendEntry(t, j, e)
+	if _, err := r.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		appendEntry(t, j, e)
+	}
+	for read := uint64(1); read < 31; {
+		records, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, record := range records {
+			size += len(record.Data)
+		}
+		if read++; records[0].Position != read || size > 3<<20 {
+			t.Fatalf("got %d bytes from position %d, want few from %d", size, records[0].Position, read)
+		}
+		read = records[len(records)-1].Position
+	}
 }
