@@ -82,7 +82,8 @@ func vendorBody(n int64) []byte {
 		`"Event":"Human.UserSendMsg","EventTime":%d,"ChannelType":"SDK","ClientUserId":"buyer_%06d",`+
 		`"CustomerServiceId":"@customer_service_account","AgentId":"agent@example.com","MsgKey":"152_1600012345_%d",`+
 		`"MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"How do I request a refund for the order that came `+
-		`yesterday? The box was open, and one of the two cups in it is broken."}}],"CloudCustomData":"","IsContactUser":false}`,
+		`yesterday? The box was open, and one of the two cups in it is broken."}}],`+
+		`"CloudCustomData":"","IsContactUser":false}`,
 		n/8, 1725540020017+n, n/8, n)
 }
 

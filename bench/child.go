@@ -27,7 +27,7 @@ func startChild(ctx context.Context, dir string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{command: exec.CommandContext(ctx, program, "--serve", dir)}
+	c := &child{command: exec.CommandContext(ctx, program, "--serve", dir)} //nolint:gosec // this very program
 	c.command.Stderr = os.Stderr
 	if c.in, err = c.command.StdinPipe(); err != nil {
 		return nil, err

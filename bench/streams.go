@@ -231,8 +231,8 @@ func benchLatency(ctx context.Context, o options, r *report) error {
 func benchSlow(ctx context.Context, o options, r *report) error {
 	const readers, rate = 999, 50
 	count := rate * int(4*o.Duration/time.Second)
-	r.table("One reader at a hundredth of the speed among 999", "slow reader", "the others' p50", "p99", "p99 over without",
-		"bridge's memory")
+	r.table("One reader at a hundredth of the speed among 999",
+		"slow reader", "the others' p50", "p99", "p99 over without", "bridge's memory")
 	var alone time.Duration
 	for _, slow := range []bool{false, true} {
 		err := withChild(ctx, func(c *child) error {

@@ -64,8 +64,8 @@ func appendEvent(arena []byte, e *Event, r *journal.Record) []byte {
 	return arena
 }
 
-// Segments returns the wire forms of events as the fewest slices: those that were encoded one behind the other make one.
-// A transport's cost for each slice is more than that of the bytes of a small event.
+// Segments returns the wire forms of events as the fewest slices: those that were encoded one behind the other make
+// one. A transport's cost for each slice is more than that of the bytes of a small event.
 func Segments(events []*Event) [][]byte {
 	segments := make([][]byte, 0, 1)
 	for _, e := range events {

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -70,7 +71,9 @@ func benchServer(b *testing.B, register func(s *grpc.Server), options ...grpc.Se
 	b.Cleanup(func() {
 		_ = conn.Close()
 		server.Stop()
-		<-done
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
 	})
 	return conn
 }
@@ -88,8 +91,9 @@ func benchEvents(b *testing.B, count int) *SessionEvents {
 	go func() { done <- hub.Run(running) }()
 	b.Cleanup(func() {
 		cancel()
-		<-done
-		_ = j.Close()
+		if err := errors.Join(<-done, j.Close()); err != nil {
+			b.Error(err)
+		}
 	})
 	appends, ctx := errgroup.WithContext(b.Context())
 	appends.SetLimit(1024)
