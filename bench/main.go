@@ -33,6 +33,11 @@ func sections() []section {
 	return []section{
 		{"decode", benchDecode},
 		{"callbacks", benchCallbacks},
+		{"deliver", benchDeliver},
+		{"replay", benchReplay},
+		{"sessions", benchSessions},
+		{"expression", benchExpression},
+		{"open", benchOpen},
 		{"latency", benchLatency},
 		{"slow", benchSlow},
 		{"idle", benchIdle},

@@ -56,11 +56,16 @@ func measureReplay(b *testing.B, events int, replay func()) {
 
 func appendConcurrently(b *testing.B, j *journal.Journal, events int) {
 	b.Helper()
+	appendAll(b, j, events, benchEntry)
+}
+
+func appendAll(b *testing.B, j *journal.Journal, events int, entry func(n int) journal.Entry) {
+	b.Helper()
 	calls, ctx := errgroup.WithContext(b.Context())
 	calls.SetLimit(1024)
 	for n := range events {
 		calls.Go(func() error {
-			_, err := j.Append(ctx, benchEntry(n))
+			_, err := j.Append(ctx, entry(n))
 			return err
 		})
 	}
