@@ -80,6 +80,9 @@ func publishAll(b *testing.B, js jetstream.JetStream, events int) {
 		if _, err := js.PublishMsgAsync(benchMessage(n)); err != nil {
 			b.Fatal(err)
 		}
+		if n%1000 == 999 {
+			<-js.PublishAsyncComplete()
+		}
 	}
 	<-js.PublishAsyncComplete()
 }
