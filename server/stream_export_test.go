@@ -1,0 +1,6 @@
+package server
+
+import "github.com/deskbridge/deskbridge/server/internal/fanout"
+
+// FanoutStats lets tests see what the streams hold.
+func (s *Server) FanoutStats() fanout.Stats { return s.hub.Stats() }
