@@ -10,31 +10,38 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// Append stores the entry and returns when it is on disk (see Config.Sync), within Config.AckTimeout. After
-// ErrUnavailable the entry may still come to be stored: appending it again with the same DedupeKey is the right answer,
-// and makes it a duplicate. When one Append has returned before another starts, its entry has the lower position.
-//
-// Errors: ErrTooLarge, ErrFull, ErrUnavailable, ErrClosed, or the context's.
-func (j *Journal) Append(ctx context.Context, entry Entry) (Receipt, error) {
-	if len(entry.Data) > MaxRecordBytes {
-		return Receipt{}, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(entry.Data), MaxRecordBytes)
-	}
-	if err := j.disk.err(); err != nil {
+// Append implements log.
+func (l *local) Append(ctx context.Context, entry Entry) (Receipt, error) {
+	if err := entry.checkSize(); err != nil {
 		return Receipt{}, err
 	}
-	timer := time.NewTimer(j.config.AckTimeout)
+	if err := l.disk.err(); err != nil {
+		return Receipt{}, err
+	}
+	return l.committer.append(ctx, newPending(entry, time.Now().Add(l.config.AckTimeout)))
+}
+
+func (e *Entry) checkSize() error {
+	if len(e.Data) > MaxRecordBytes {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(e.Data), MaxRecordBytes)
+	}
+	return nil
+}
+
+// append returns when the entry is answered, or at its deadline.
+func (c *committer) append(ctx context.Context, p *pending) (Receipt, error) {
+	timer := time.NewTimer(time.Until(p.deadline))
 	defer timer.Stop()
-	p := newPending(entry, time.Now().Add(j.config.AckTimeout))
-	if err := j.committer.enqueue(p); err != nil {
+	if err := c.enqueue(p); err != nil {
 		return Receipt{}, err
 	}
 	select {
 	case result := <-p.done:
 		return result.receipt, result.err
-	case <-j.committer.stopped:
+	case <-c.stopped:
 		return p.afterStop()
 	case <-timer.C:
-		return Receipt{}, fmt.Errorf("%w: not on disk after %s", ErrUnavailable, j.config.AckTimeout)
+		return Receipt{}, fmt.Errorf("%w: not stored in time", ErrUnavailable)
 	case <-ctx.Done():
 		return Receipt{}, context.Cause(ctx)
 	}

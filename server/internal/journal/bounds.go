@@ -9,22 +9,22 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// Bounds says where the journal begins and ends. It asks the log engine: some 100 µs.
-func (j *Journal) Bounds(ctx context.Context) (Bounds, error) {
-	if j.isClosed() {
+// Bounds implements log. It asks the log engine: some 100 µs.
+func (l *local) Bounds(ctx context.Context) (Bounds, error) {
+	if l.isClosed() {
 		return Bounds{}, ErrClosed
 	}
-	info, err := j.events.Info(ctx)
+	info, err := l.events.Info(ctx)
 	if err != nil {
 		return Bounds{}, fmt.Errorf("journal: bounds: %w", engineError(err))
 	}
-	return j.bounds(ctx, info.State)
+	return l.bounds(ctx, info.State)
 }
 
-func (j *Journal) bounds(ctx context.Context, state jetstream.StreamState) (Bounds, error) {
-	floor := j.checkpoint.load().Floor
-	durable, _ := j.durable.load()
-	b := Bounds{Epoch: j.epoch, Earliest: floor + 1, Latest: durable, Count: durable - floor}
+func (l *local) bounds(ctx context.Context, state jetstream.StreamState) (Bounds, error) {
+	floor := l.checkpoint.load().Floor
+	durable, _ := l.durable.load()
+	b := Bounds{Epoch: l.epoch, Earliest: floor + 1, Latest: durable, Count: durable - floor}
 	if b.Count == 0 {
 		return b, nil
 	}
@@ -33,7 +33,7 @@ func (j *Journal) bounds(ctx context.Context, state jetstream.StreamState) (Boun
 		return b, nil
 	}
 	// The file of the earliest record begins with trimmed ones.
-	earliest, err := j.fetch(ctx, 1, jetstreamext.GetBatchSeq(b.Earliest))
+	earliest, err := l.fetch(ctx, 1, jetstreamext.GetBatchSeq(b.Earliest))
 	if err != nil {
 		return Bounds{}, fmt.Errorf("journal: bounds: %w", err)
 	}
@@ -43,16 +43,14 @@ func (j *Journal) bounds(ctx context.Context, state jetstream.StreamState) (Boun
 	return b, nil
 }
 
-// PositionAt returns the position p such that the first record stored at or after t is the first one behind p: the
-// head when there is none yet. Store times are those of the machine's clock: when it was set back, times around that
-// moment are ambiguous. ErrDamaged when the records that could be the first can't be read.
-func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
-	if j.isClosed() {
+// PositionAt implements log.
+func (l *local) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
+	if l.isClosed() {
 		return 0, ErrClosed
 	}
-	position, err := j.positionAt(ctx, t)
-	if err == nil && position > j.checkpoint.load().Floor {
-		err = j.checkReadable(ctx, position)
+	position, err := l.positionAt(ctx, t)
+	if err == nil && position > l.checkpoint.load().Floor {
+		err = l.checkReadable(ctx, position)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("journal: position at %s: %w", t.Format(time.RFC3339), err)
@@ -61,21 +59,21 @@ func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
 }
 
 // positionAt passes over what can't be read.
-func (j *Journal) positionAt(ctx context.Context, t time.Time) (uint64, error) {
-	position, _ := j.durable.load()
-	found, err := j.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchStartTime(t))
+func (l *local) positionAt(ctx context.Context, t time.Time) (uint64, error) {
+	position, _ := l.durable.load()
+	found, err := l.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchStartTime(t))
 	if err != nil {
 		return 0, err
 	}
 	if len(found) > 0 {
 		position = min(position, found[0].Sequence-1)
 	}
-	return max(position, j.checkpoint.load().Floor), nil
+	return max(position, l.checkpoint.load().Floor), nil
 }
 
 // checkReadable is for the record before one that was found by its time.
-func (j *Journal) checkReadable(ctx context.Context, position uint64) error {
-	found, err := j.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(position))
+func (l *local) checkReadable(ctx context.Context, position uint64) error {
+	found, err := l.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(position))
 	if err != nil {
 		return err
 	}

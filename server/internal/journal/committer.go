@@ -33,11 +33,11 @@ type committer struct {
 }
 
 type committerConfig struct {
-	publisher *publisher
-	sync      func() error                // makes everything that was published so far durable
-	interval  <-chan time.Time            // when to sync, nil for each group
-	advance   func(position uint64) error // called when everything up to the position is on disk
-	logger    *slog.Logger
+	publish  func(ctx context.Context, group []*pending) error // sets the result of every entry; an error is final
+	sync     func() error                                      // makes everything that was published so far durable
+	interval <-chan time.Time                                  // when to sync, nil for each group
+	advance  func(position uint64) error                       // called when everything up to the position is on disk
+	logger   *slog.Logger
 }
 
 func startCommitter(ctx context.Context, config committerConfig) *committer {
@@ -48,7 +48,7 @@ func startCommitter(ctx context.Context, config committerConfig) *committer {
 		stop:            make(chan struct{}),
 		stopped:         make(chan struct{}),
 	}
-	go c.publish(context.WithoutCancel(ctx))
+	go c.publishGroups(context.WithoutCancel(ctx))
 	go c.complete()
 	return c
 }
@@ -82,7 +82,7 @@ func (c *committer) enqueue(p *pending) error {
 	}
 }
 
-func (c *committer) publish(ctx context.Context) {
+func (c *committer) publishGroups(ctx context.Context) {
 	defer close(c.published)
 	for c.await() {
 		if entries := c.gather(); len(entries) > 0 {
@@ -96,10 +96,7 @@ func (c *committer) publishGroup(ctx context.Context, entries []*pending) {
 	if c.err() != nil {
 		return // complete fails them
 	}
-	c.publisher.publish(ctx, entries)
-	if c.publisher.rewound {
-		c.try(func() error { return errRewound })
-	}
+	c.try(func() error { return c.publish(ctx, entries) })
 }
 
 // await returns true with an entry in held, false after close.

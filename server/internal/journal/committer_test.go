@@ -9,10 +9,10 @@ import (
 )
 
 // openWithSync opens a journal whose syncs are done by the given function.
-func openWithSync(t *testing.T, config Config, sync func() error) *Journal {
+func openWithSync(t *testing.T, config Config, sync func() error) *local {
 	t.Helper()
 	config.Dir = t.TempDir()
-	j, err := Open(t.Context(), config)
+	j, err := openLocal(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestNothingIsSeenBeforeItIsSynced(t *testing.T) {
 }
 
 // awaitStored waits until the log engine has the position, on disk or not.
-func awaitStored(t *testing.T, j *Journal, position uint64) {
+func awaitStored(t *testing.T, j *local, position uint64) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for time.Now().Before(deadline) {

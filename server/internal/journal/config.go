@@ -35,6 +35,10 @@ const (
 	minMaxBytes = 64 << 20
 	// DefaultQuarantineBytes bounds the quarantine.
 	DefaultQuarantineBytes = 256 << 20
+	// DefaultReplicas survive the loss of one server.
+	DefaultReplicas = 3
+	// DefaultSpoolBytes are some hours at a hundred events a second.
+	DefaultSpoolBytes = 1 << 30
 )
 
 // Config of a journal. Zero values mean the defaults; Dir is required.
@@ -57,8 +61,36 @@ type Config struct {
 	DiskReserve int64
 	// AckTimeout bounds Append.
 	AckTimeout time.Duration
+	// Cluster holds the records when it has URLs. Dir has the spool and the quarantine then.
+	Cluster Cluster
+	// SpoolBytes bounds what may wait for the cluster; with more, Append fails with ErrFull.
+	SpoolBytes int64
 	// Logger receives the journal's own messages and those of the log engine; nil discards them.
 	Logger *slog.Logger
+}
+
+// Cluster is how to reach an external NATS cluster with JetStream. What its servers have acknowledged is as safe as they
+// keep it: they sync to disk every two minutes unless they run with "sync_interval: always", and a power cut that hits a
+// majority of them within that time loses what was acknowledged.
+type Cluster struct {
+	// URLs of the servers, comma separated. The client learns of others from those it reaches.
+	URLs string
+	// CredentialsFile holds a user's JWT and seed.
+	CredentialsFile string
+	// CAFile, CertFile and KeyFile hold PEM: whose signature the servers' certificates need, and the client's own.
+	CAFile, CertFile, KeyFile string
+	// Replicas of each record: 1, 3 or 5.
+	Replicas int
+}
+
+func (c Cluster) validate() error {
+	switch {
+	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5:
+		return fmt.Errorf("journal: Replicas is %d, want 1, 3 or 5", c.Replicas)
+	case (c.CertFile == "") != (c.KeyFile == ""):
+		return errors.New("journal: a client certificate needs CertFile and KeyFile")
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {
@@ -67,6 +99,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Retention, DefaultRetention)
 	setDefault(&c.QuarantineBytes, DefaultQuarantineBytes)
 	setDefault(&c.AckTimeout, DefaultAckTimeout)
+	setDefault(&c.Cluster.Replicas, DefaultReplicas)
+	setDefault(&c.SpoolBytes, DefaultSpoolBytes)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,6 +131,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("journal: QuarantineBytes is negative: %d", c.QuarantineBytes)
 	case c.AckTimeout < 0:
 		return fmt.Errorf("journal: AckTimeout is negative: %s", c.AckTimeout)
+	case c.SpoolBytes < 0:
+		return fmt.Errorf("journal: SpoolBytes is negative: %d", c.SpoolBytes)
 	}
-	return nil
+	return c.Cluster.validate()
 }

@@ -26,23 +26,23 @@ func (e *DamageError) Unwrap() error { return ErrDamaged }
 
 // missing returns the first damage behind a position that the log engine knows of: records that it dropped when it read
 // its files. Damage inside a record shows only when that record is read.
-func (j *Journal) missing(ctx context.Context, after uint64) error {
-	info, err := j.events.Info(ctx)
+func (l *local) missing(ctx context.Context, after uint64) error {
+	info, err := l.events.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("%w", engineError(err))
 	}
-	floor := j.checkpoint.load().Floor
+	floor := l.checkpoint.load().Floor
 	switch state := info.State; {
 	case state.FirstSeq > floor+1 && after < state.FirstSeq-1:
 		return &DamageError{max(floor, after) + 1, state.FirstSeq - 1}
 	case state.NumDeleted > 0:
-		return j.firstDeleted(ctx, max(floor, after))
+		return l.firstDeleted(ctx, max(floor, after))
 	}
 	return nil
 }
 
-func (j *Journal) firstDeleted(ctx context.Context, after uint64) error {
-	info, err := j.events.Info(ctx, jetstream.WithDeletedDetails(true))
+func (l *local) firstDeleted(ctx context.Context, after uint64) error {
+	info, err := l.events.Info(ctx, jetstream.WithDeletedDetails(true))
 	if err != nil {
 		return fmt.Errorf("%w", engineError(err))
 	}

@@ -78,7 +78,7 @@ func recognizable(n int) Entry {
 	}
 }
 
-func appendRecognizable(t *testing.T, j *Journal, first, last int) {
+func appendRecognizable(t *testing.T, j *local, first, last int) {
 	t.Helper()
 	for n := first; n <= last; n++ {
 		receipt, err := j.Append(t.Context(), recognizable(n))
@@ -90,7 +90,7 @@ func appendRecognizable(t *testing.T, j *Journal, first, last int) {
 
 // checkReadable reads behind after and wants every record to be right, up to the end or to an ErrDamaged, which it
 // returns.
-func checkRecognizable(t *testing.T, j *Journal, after uint64, last int) error {
+func checkRecognizable(t *testing.T, j *local, after uint64, last int) error {
 	t.Helper()
 	records, err := collect(t, j, after)
 	for i, record := range records {
@@ -163,7 +163,7 @@ func TestLostEndIsRefusedUntilAccepted(t *testing.T) {
 		cut := copyOf(t, from)
 		edit(t, lastBlock(t, cut), func(content []byte) []byte { return content[:len(content)-10] })
 		for range 2 {
-			_, err := Open(t.Context(), Config{Dir: cut})
+			_, err := openLocal(t.Context(), Config{Dir: cut})
 			var damage *DamageError
 			if !errors.As(err, &damage) || *damage != (DamageError{20, 20}) || !strings.Contains(err.Error(), checkpointFile) {
 				t.Fatalf("%s: got %v, want the loss of record 20 and the way out", name, err)
@@ -227,7 +227,7 @@ func TestFlippedBits(t *testing.T) {
 // readFlipped returns where the damage showed.
 func readFlipped(t *testing.T, dir string, last int) string {
 	t.Helper()
-	j, err := Open(t.Context(), Config{Dir: dir})
+	j, err := openLocal(t.Context(), Config{Dir: dir})
 	if errors.Is(err, ErrDamaged) {
 		return "open"
 	}
@@ -250,7 +250,7 @@ func readFlipped(t *testing.T, dir string, last int) string {
 }
 
 // checkFlippedSessions wants each session to be whole or ErrDamaged.
-func checkFlippedSessions(t *testing.T, j *Journal, last int) {
+func checkFlippedSessions(t *testing.T, j *local, last int) {
 	t.Helper()
 	for session := range 7 {
 		want := (last - session + 7) / 7
@@ -338,7 +338,7 @@ func TestMissingAndDamagedFiles(t *testing.T) {
 	} {
 		damaged := copyOf(t, dir)
 		edit(t, filepath.Join(damaged, path), damage)
-		if _, err := Open(t.Context(), Config{Dir: damaged}); !errors.Is(err, ErrDamaged) {
+		if _, err := openLocal(t.Context(), Config{Dir: damaged}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s damaged: got %v, want ErrDamaged", path, err)
 		}
 	}
@@ -349,7 +349,7 @@ func TestMissingAndDamagedFiles(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(damaged, path)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(t.Context(), Config{Dir: damaged}); !errors.Is(err, ErrDamaged) {
+		if _, err := openLocal(t.Context(), Config{Dir: damaged}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s removed: got %v, want ErrDamaged", path, err)
 		}
 	}
@@ -364,7 +364,7 @@ func TestRewoundEngineIsNoticed(t *testing.T) {
 	t.Parallel()
 	j := openAt(t, t.TempDir())
 	appendRecognizable(t, j, 1, 2)
-	j.committer.publisher.highest = 10 // as if the engine had lost 3 to 10
+	j.publisher.highest = 10 // as if the engine had lost 3 to 10
 	for n := 3; n < 5; n++ {
 		if _, err := j.Append(t.Context(), recognizable(n)); !errors.Is(err, ErrDamaged) {
 			t.Errorf("append: got %v, want ErrDamaged", err)
@@ -379,7 +379,7 @@ func TestRewoundEngineIsNoticed(t *testing.T) {
 func TestPowerCutWithIntervalSync(t *testing.T) {
 	t.Parallel()
 	config := Config{Dir: t.TempDir(), Sync: SyncInterval}
-	j, err := Open(t.Context(), config)
+	j, err := openLocal(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

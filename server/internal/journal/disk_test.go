@@ -8,7 +8,7 @@ import (
 
 func TestNearlyFullDiskRefuses(t *testing.T) {
 	t.Parallel()
-	j, err := Open(t.Context(), Config{Dir: t.TempDir(), DiskReserve: math.MaxInt64})
+	j, err := openLocal(t.Context(), Config{Dir: t.TempDir(), DiskReserve: math.MaxInt64})
 	if err != nil {
 		t.Fatal(err)
 	}

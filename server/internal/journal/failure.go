@@ -26,6 +26,8 @@ func engineError(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ErrUnavailable):
+		return err
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, nats.ErrConnectionClosed):
@@ -56,7 +58,8 @@ func apiError(api *jetstream.APIError) error {
 func isTransient(err error) bool {
 	for _, transient := range []error{
 		nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrReconnectBufExceeded,
-		nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse, context.DeadlineExceeded,
+		nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse, jetstream.ErrAsyncPublishTimeout,
+		jetstream.ErrTooManyStalledMsgs, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, transient) {
 			return true

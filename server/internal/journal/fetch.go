@@ -10,8 +10,8 @@ import (
 )
 
 // fetch gets up to limit events in one request, oldest first; none is not an error.
-func (j *Journal) fetch(ctx context.Context, limit int, options ...jetstreamext.GetBatchOpt) ([]Record, error) {
-	messages, err := j.directGet(ctx, eventsStream, limit, options...)
+func (l *local) fetch(ctx context.Context, limit int, options ...jetstreamext.GetBatchOpt) ([]Record, error) {
+	messages, err := l.directGet(ctx, eventsStream, limit, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -30,11 +30,17 @@ func unframeAll(messages []*jetstream.RawStreamMsg) ([]Record, error) {
 	return records, nil
 }
 
-// directGet fetches up to limit messages in one request; none is not an error.
-func (j *Journal) directGet(
+func (l *local) directGet(
 	ctx context.Context, stream string, limit int, options ...jetstreamext.GetBatchOpt,
 ) ([]*jetstream.RawStreamMsg, error) {
-	answers, err := jetstreamext.GetBatch(ctx, j.reader, stream, limit, options...)
+	return directGet(ctx, l.reader, stream, limit, options...)
+}
+
+// directGet fetches up to limit messages in one request; none is not an error.
+func directGet(
+	ctx context.Context, js jetstream.JetStream, stream string, limit int, options ...jetstreamext.GetBatchOpt,
+) ([]*jetstream.RawStreamMsg, error) {
+	answers, err := jetstreamext.GetBatch(ctx, js, stream, limit, options...)
 	if err != nil {
 		return nil, engineError(err)
 	}
@@ -59,13 +65,15 @@ func isComplete(messages []*jetstream.RawStreamMsg, limit int) bool {
 	return messages[len(messages)-1].Header.Get("Nats-Num-Pending") == "0"
 }
 
-// Record returns the record at a position. Errors: ErrNotFound when it was trimmed or is still to come, ErrDamaged,
-// ErrUnavailable, ErrClosed, or the context's.
-func (j *Journal) Record(ctx context.Context, position uint64) (Record, error) {
-	if j.isClosed() {
+// Record implements log.
+func (l *local) Record(ctx context.Context, position uint64) (Record, error) {
+	switch {
+	case l.isClosed():
 		return Record{}, ErrClosed
+	case position == 0:
+		return Record{}, fmt.Errorf("record 0: %w", ErrNotFound)
 	}
-	records, err := j.fetch(ctx, 1, jetstreamext.GetBatchSeq(position))
+	records, err := l.fetch(ctx, 1, jetstreamext.GetBatchSeq(position))
 	switch {
 	case err != nil:
 		return Record{}, err

@@ -51,6 +51,9 @@ type Receipt struct {
 	Position uint64
 	// Duplicate: an entry with the same DedupeKey had been stored before; this one was not.
 	Duplicate bool
+	// Spooled: the cluster can't take it now. It is on this machine's disk and goes to the cluster by itself; until
+	// then it has no position.
+	Spooled bool
 }
 
 // Record is a stored event.

@@ -13,17 +13,17 @@ const (
 )
 
 // maintain keeps an eye on the disk and on the retention until the journal is closed.
-func (j *Journal) maintain(ctx context.Context) {
+func (l *local) maintain(ctx context.Context) {
 	diskTicker, trimTicker := time.NewTicker(diskInterval), time.NewTicker(trimInterval)
 	defer diskTicker.Stop()
 	defer trimTicker.Stop()
 	for {
 		select {
 		case <-diskTicker.C:
-			j.report(j.disk.check())
+			l.report(l.disk.check())
 		case <-trimTicker.C:
 			ctx, cancel := context.WithTimeout(ctx, trimTimeout)
-			j.report(j.trim(ctx, j.config.expiry()))
+			l.report(l.trim(ctx, l.config.expiry()))
 			cancel()
 		case <-ctx.Done():
 			return
@@ -31,8 +31,8 @@ func (j *Journal) maintain(ctx context.Context) {
 	}
 }
 
-func (j *Journal) report(err error) {
-	if err != nil && !j.isClosed() {
-		j.config.Logger.Error("journal maintenance failed", "error", err)
+func (l *local) report(err error) {
+	if err != nil && !l.isClosed() {
+		l.config.Logger.Error("journal maintenance failed", "error", err)
 	}
 }

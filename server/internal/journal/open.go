@@ -2,192 +2,121 @@ package journal
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
-	"os"
-	"slices"
-	"sync"
 	"time"
-
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Journal is open from Open to Close. All methods may be called concurrently.
 type Journal struct {
-	config     Config
-	directory  *directory
-	checkpoint *checkpoint
-	disk       *disk
-	embedded   *server.Server
-	writing    *nats.Conn // of its own, so that no replay delays an acknowledgement
-	reading    *nats.Conn
-	writer     jetstream.JetStream
-	reader     jetstream.JetStream
-	events     jetstream.Stream
-	quarantine jetstream.Stream
-	epoch      string
-	durable    *mark
-	committer  *committer
-
-	closing sync.Once
-	over    chan struct{} // closed by Close
-	closers []func() error
+	log   log
+	spool *spool // nil when the log is local
 }
 
-// Open opens the journal in config.Dir, or makes a new one there. The context bounds the opening only.
+// log is where records are: on an embedded server, or in a cluster. Journal has the contract.
+type log interface {
+	Append(ctx context.Context, entry Entry) (Receipt, error)
+	NewReader(after uint64) Reader
+	Bounds(ctx context.Context) (Bounds, error)
+	PositionAt(ctx context.Context, t time.Time) (uint64, error)
+	Session(ctx context.Context, appID, sessionID string, after uint64, limit int) ([]Record, error)
+	Record(ctx context.Context, position uint64) (Record, error)
+	Quarantine() *Quarantine
+	Epoch() string
+	Ready() error
+	Close() error
+}
+
+// Reader follows the journal from a position for ever: every record, in order, each once. It is for one goroutine;
+// only Close may be called by another.
+type Reader interface {
+	// Next returns the records that are ready, at least one: it waits for the first. The slice is the caller's.
+	//
+	// Errors: ErrTrimmed when the next record is no longer retained, ErrDamaged when it can't be read though it should
+	// be there, ErrClosed, ErrUnavailable, or the context's. ErrUnavailable comes within some two seconds when the
+	// cluster can't be reached. After it or the context's error the next call goes on where this one stopped; after the
+	// others it fails the same way.
+	Next(ctx context.Context) ([]Record, error)
+	// Close ends a waiting Next with ErrClosed.
+	Close() error
+}
+
+// Open opens the journal: the one in config.Dir, which is made when missing, or the one in the cluster that
+// config.Cluster names. The context bounds the opening only.
 //
 // ErrDamaged means that acknowledged records are missing at the end, and that their positions would be given again.
 // Once the file "checkpoint" in the data directory is removed, the journal opens without them, under a new epoch.
+//
+// A cluster that is away is no error: the journal takes entries into its spool, and can be read once the cluster has
+// come. One that refuses the settings is.
 func Open(ctx context.Context, config Config) (*Journal, error) {
-	config = config.withDefaults()
-	if err := config.validate(); err != nil {
+	if config.Cluster.URLs == "" {
+		l, err := openLocal(ctx, config)
+		if err != nil {
+			return nil, err
+		}
+		return &Journal{log: l}, nil
+	}
+	s, err := openSpooled(ctx, config)
+	if err != nil {
 		return nil, err
 	}
-	over := make(chan struct{})
-	j := &Journal{config: config, durable: newMark(over), over: over}
-	for _, step := range []func(context.Context) error{
-		j.openDirectory, j.startServer, j.connect, j.openStreams, j.recover, j.startCommitter, j.startMaintenance,
-	} {
-		if err := step(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("journal %s: %w", config.Dir, err), j.Close())
-		}
-	}
-	return j, nil
+	return &Journal{log: s, spool: s.spool}, nil
 }
 
-// Close ends every Reader and waiting Append with ErrClosed, and gives the data directory free. Closing twice is fine.
-func (j *Journal) Close() (err error) {
-	j.closing.Do(func() {
-		close(j.over)
-		// In the reverse order of opening: 1. Nothing is trimmed any more. 2. What is being stored is synced and
-		// answered. 3. The connections go. 4. The server writes its state. 5. The directory is free.
-		for _, closer := range slices.Backward(j.closers) {
-			err = errors.Join(err, closer())
-		}
-	})
-	return err
+// Append stores the entry and returns when it is on disk (see Config.Sync), within Config.AckTimeout. After
+// ErrUnavailable the entry may still come to be stored: appending it again with the same DedupeKey is the right answer,
+// and makes it a duplicate. When one Append has returned before another of the same process starts, its entry has the
+// lower position.
+//
+// Errors: ErrTooLarge, ErrFull, ErrUnavailable, ErrClosed, or the context's.
+func (j *Journal) Append(ctx context.Context, entry Entry) (Receipt, error) {
+	return j.log.Append(ctx, entry)
 }
 
-func (j *Journal) onClose(closer func() error) { j.closers = append(j.closers, closer) }
+// NewReader returns a reader of everything behind the position after. It costs nothing until the first Next.
+func (j *Journal) NewReader(after uint64) Reader { return j.log.NewReader(after) }
 
-func (j *Journal) isClosed() bool {
-	select {
-	case <-j.over:
-		return true
-	default:
-		return false
-	}
+// Bounds says where the journal begins and ends. It asks the log engine: some 100 µs.
+func (j *Journal) Bounds(ctx context.Context) (Bounds, error) { return j.log.Bounds(ctx) }
+
+// PositionAt returns the position p such that the first record stored at or after t is the first one behind p: the
+// head when there is none yet. Store times are those of the machine's clock: when it was set back, times around that
+// moment are ambiguous. ErrDamaged when the records that could be the first can't be read.
+func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
+	return j.log.PositionAt(ctx, t)
 }
 
-// Epoch names this life of the journal. It survives restarts, and changes when the data directory is deleted and when
-// acknowledged records are lost.
-func (j *Journal) Epoch() string { return j.epoch }
-
-// Ready is nil when the journal can be written.
-func (j *Journal) Ready() error {
-	if j.isClosed() {
-		return ErrClosed
-	}
-	if err := errors.Join(j.committer.err(), j.disk.err()); err != nil {
-		return err
-	}
-	if health := j.embedded.Healthz(nil); health.StatusCode != http.StatusOK {
-		return fmt.Errorf("%w: %s", ErrUnavailable, health.Error)
-	}
-	return nil
+// Session returns the retained records of one session behind the position after, oldest first and at most limit of
+// them. With appID "" it is the session of that id in any app. The records come together with ErrDamaged when others,
+// perhaps of this session, can't be read.
+func (j *Journal) Session(ctx context.Context, appID, sessionID string, after uint64, limit int) ([]Record, error) {
+	return j.log.Session(ctx, appID, sessionID, after, limit)
 }
 
-func (j *Journal) openDirectory(context.Context) (err error) {
-	if j.directory, err = openDirectory(j.config.Dir); err != nil {
-		return err
-	}
-	j.onClose(func() error { return errors.Join(j.checkpoint.close(), j.directory.close()) })
-	j.disk = &disk{path: j.config.Dir, reserve: j.config.DiskReserve}
-	if err := j.disk.check(); err != nil {
-		return err
-	}
-	j.checkpoint, err = openCheckpoint(j.config.Dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
+// Record returns the record at a position. Errors: ErrNotFound when it was trimmed or is still to come, ErrDamaged,
+// ErrUnavailable, ErrClosed, or the context's.
+func (j *Journal) Record(ctx context.Context, position uint64) (Record, error) {
+	return j.log.Record(ctx, position)
 }
 
-func (j *Journal) startServer(ctx context.Context) (err error) {
-	if j.embedded, err = startEmbedded(ctx, j.directory.streams(), j.config.Logger); err != nil {
-		return err
+// Quarantine returns the quarantine. It is on this machine, with a cluster too.
+func (j *Journal) Quarantine() *Quarantine { return j.log.Quarantine() }
+
+// Epoch names this life of the journal. It survives restarts, and changes when the data directory or the cluster's
+// stream is deleted and when acknowledged records are lost. It is "" while a cluster has never been reached.
+func (j *Journal) Epoch() string { return j.log.Epoch() }
+
+// Ready is nil when the journal can be written and read. With a cluster that is away it is ErrUnavailable, though
+// Append spools.
+func (j *Journal) Ready() error { return j.log.Ready() }
+
+// SpoolStats says what waits for the cluster; nothing ever does without one.
+func (j *Journal) SpoolStats(ctx context.Context) (SpoolStats, error) {
+	if j.spool == nil {
+		return SpoolStats{}, nil
 	}
-	j.onClose(func() error {
-		stopEmbedded(j.embedded)
-		return nil
-	})
-	return nil
+	return j.spool.stats(ctx)
 }
 
-func (j *Journal) connect(context.Context) (err error) {
-	if j.writing, j.writer, err = j.connection("writing"); err != nil {
-		return err
-	}
-	j.reading, j.reader, err = j.connection("reading")
-	return err
-}
-
-func (j *Journal) connection(name string) (*nats.Conn, jetstream.JetStream, error) {
-	connection, err := connectEmbedded(j.embedded, name, j.config.Logger)
-	if err != nil {
-		return nil, nil, err
-	}
-	j.onClose(func() error {
-		connection.Close()
-		return nil
-	})
-	js, err := jetstream.New(connection, jetstream.WithDefaultTimeout(requestLimit))
-	return connection, js, err
-}
-
-func (j *Journal) startCommitter(ctx context.Context) error {
-	head, _ := j.durable.load()
-	blocks := &blockSync{directory: j.directory.blocks(eventsStream)}
-	var interval <-chan time.Time
-	if j.config.Sync == SyncInterval {
-		ticker := time.NewTicker(syncInterval)
-		j.onClose(func() error {
-			ticker.Stop()
-			return j.checkpoint.setBoot(0)
-		})
-		interval = ticker.C
-	}
-	j.committer = startCommitter(ctx, committerConfig{
-		publisher: &publisher{connection: j.writing, jetstream: j.writer, alone: true, head: head, highest: head},
-		sync:      blocks.sync,
-		interval:  interval,
-		advance:   j.advance,
-		logger:    j.config.Logger,
-	})
-	j.onClose(func() error { return errors.Join(j.committer.close(), blocks.close()) })
-	return nil
-}
-
-// advance lets readers see what is acknowledged.
-func (j *Journal) advance(position uint64) error {
-	if err := j.checkpoint.raiseHead(position); err != nil {
-		return err
-	}
-	j.durable.advance(position)
-	return nil
-}
-
-func (j *Journal) startMaintenance(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var maintenance sync.WaitGroup
-	maintenance.Go(func() { j.maintain(ctx) })
-	j.onClose(func() error {
-		cancel()
-		maintenance.Wait()
-		return nil
-	})
-	return nil
-}
+// Close ends every Reader and waiting Append with ErrClosed, and gives the data directory free. What is spooled stays
+// there for the next Open. Closing twice is fine.
+func (j *Journal) Close() error { return j.log.Close() }

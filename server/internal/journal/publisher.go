@@ -15,6 +15,8 @@ type publisher struct {
 	jetstream  jetstream.JetStream
 	// alone: nobody else writes to the stream.
 	alone bool
+	// options of messages that are acknowledged one by one.
+	options []jetstream.PublishOpt
 	// head is the stream's last position; unknown when others write too, or when a message was left unanswered.
 	head uint64
 	// highest is the last position that was ever acknowledged.
@@ -27,8 +29,8 @@ const unknown = math.MaxUint64
 
 var errRewound = fmt.Errorf("%w: the log engine lost records at its end", ErrDamaged)
 
-// publish sets the result of every entry.
-func (p *publisher) publish(ctx context.Context, group []*pending) {
+// publish sets the result of every entry. Its error is final.
+func (p *publisher) publish(ctx context.Context, group []*pending) error {
 	ctx, cancel := context.WithDeadline(ctx, group[len(group)-1].deadline)
 	defer cancel()
 	switch {
@@ -43,6 +45,10 @@ func (p *publisher) publish(ctx context.Context, group []*pending) {
 			e.result.err = fmt.Errorf("journal: append: %w", engineError(e.result.err))
 		}
 	}
+	if p.rewound {
+		return errRewound
+	}
+	return nil
 }
 
 // checkRewound: a new record never has a position that was given before.
@@ -96,7 +102,7 @@ func (p *publisher) publishLastAcknowledged(ctx context.Context, group []*pendin
 func (p *publisher) publishEach(ctx context.Context, group []*pending, before uint64) {
 	futures := make([]jetstream.PubAckFuture, len(group))
 	for i, e := range group {
-		futures[i], e.result.err = p.jetstream.PublishMsgAsync(e.message)
+		futures[i], e.result.err = p.jetstream.PublishMsgAsync(e.message, p.options...)
 	}
 	for i, e := range group {
 		if e.result.err == nil {

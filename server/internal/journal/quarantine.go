@@ -16,7 +16,7 @@ var ErrNotFound = errors.New("not in quarantine")
 
 // Quarantine holds what could not become an event, until somebody deletes it. It is as durable as the journal, but has
 // a bound of its own, and refuses what doesn't fit: nothing is discarded.
-type Quarantine struct{ journal *Journal }
+type Quarantine struct{ log *local }
 
 // QuarantineRecord is opaque bytes in quarantine.
 type QuarantineRecord struct {
@@ -26,24 +26,24 @@ type QuarantineRecord struct {
 	Data      []byte
 }
 
-// Quarantine returns the journal's quarantine.
-func (j *Journal) Quarantine() *Quarantine { return &Quarantine{j} }
+// Quarantine implements log.
+func (l *local) Quarantine() *Quarantine { return &Quarantine{l} }
 
 // Put stores data and returns when it is on disk. ErrFull when the quarantine is full.
 func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
-	j := q.journal
+	l := q.log
 	if len(data) > MaxQuarantineBytes {
 		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxQuarantineBytes)
 	}
-	if j.isClosed() {
+	if l.isClosed() {
 		return 0, ErrClosed
 	}
-	if err := j.disk.err(); err != nil {
+	if err := l.disk.err(); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, j.config.AckTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.AckTimeout)
 	defer cancel()
-	ack, err := j.writer.PublishMsg(ctx, &nats.Msg{Subject: quarantineStream, Data: frame(data)})
+	ack, err := l.writer.PublishMsg(ctx, &nats.Msg{Subject: quarantineStream, Data: frame(data)})
 	if err != nil {
 		return 0, fmt.Errorf("journal: quarantine: %w", engineError(err))
 	}
@@ -55,7 +55,7 @@ func (q *Quarantine) Get(ctx context.Context, id uint64) (QuarantineRecord, erro
 	if id == 0 {
 		return QuarantineRecord{}, ErrNotFound
 	}
-	message, err := q.journal.quarantine.GetMsg(ctx, id)
+	message, err := q.log.quarantine.GetMsg(ctx, id)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return QuarantineRecord{}, ErrNotFound
 	}
@@ -68,7 +68,7 @@ func (q *Quarantine) Get(ctx context.Context, id uint64) (QuarantineRecord, erro
 // List returns up to limit records with an ID above after, in order of ID. With ErrDamaged they come without those that
 // can't be read.
 func (q *Quarantine) List(ctx context.Context, after uint64, limit int) ([]QuarantineRecord, error) {
-	messages, err := q.journal.directGet(ctx, quarantineStream, limit, jetstreamext.GetBatchSeq(after+1))
+	messages, err := q.log.directGet(ctx, quarantineStream, limit, jetstreamext.GetBatchSeq(after+1))
 	if err != nil {
 		return nil, fmt.Errorf("journal: quarantine: %w", err)
 	}
@@ -92,7 +92,7 @@ func (q *Quarantine) Delete(ctx context.Context, id uint64) error {
 	if _, err := q.Get(ctx, id); err != nil && !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	err := q.journal.quarantine.DeleteMsg(ctx, id)
+	err := q.log.quarantine.DeleteMsg(ctx, id)
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == codeSequenceNotFound {
 		return ErrNotFound
@@ -105,7 +105,7 @@ func (q *Quarantine) Delete(ctx context.Context, id uint64) error {
 
 // sync syncs all files: deletions make the engine rewrite some, and there are never many.
 func (q *Quarantine) sync() error {
-	if err := syncTree(string(q.journal.directory.blocks(quarantineStream))); err != nil {
+	if err := syncTree(string(q.log.directory.blocks(quarantineStream))); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
@@ -113,7 +113,7 @@ func (q *Quarantine) sync() error {
 
 // Size returns how many records there are and the bytes they take.
 func (q *Quarantine) Size(ctx context.Context) (count, bytes uint64, err error) {
-	info, err := q.journal.quarantine.Info(ctx)
+	info, err := q.log.quarantine.Info(ctx)
 	if err != nil {
 		return 0, 0, fmt.Errorf("journal: quarantine: %w", engineError(err))
 	}

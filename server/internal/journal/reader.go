@@ -20,15 +20,16 @@ const (
 	stallTime = time.Second
 	// closeTimeout bounds Close.
 	closeTimeout = 5 * time.Second
+	// consumerThreshold is when the engine ends the consumer of a reader that was not closed.
+	consumerThreshold = 30 * time.Second
 )
 
-// Reader follows the journal from a position for ever: every record, in order, each once. It is for one goroutine;
-// only Close may be called by another. It holds a few megabytes at most, whatever its user does.
-type Reader struct {
-	journal *Journal
-	last    uint64   // given out
-	ready   []Record // taken from the inbox
-	inbox   *inbox
+// localReader is a Reader of a local log. It holds a few megabytes at most, whatever its user does.
+type localReader struct {
+	log   *local
+	last  uint64   // given out
+	ready []Record // taken from the inbox
+	inbox *inbox
 
 	mu       sync.Mutex
 	closed   bool
@@ -36,17 +37,13 @@ type Reader struct {
 	consume  jetstream.ConsumeContext
 }
 
-// NewReader returns a reader of everything behind the position after. It costs nothing until the first Next.
-func (j *Journal) NewReader(after uint64) *Reader {
-	return &Reader{journal: j, last: after, inbox: newInbox(j.over)}
+// NewReader implements log.
+func (l *local) NewReader(after uint64) Reader {
+	return &localReader{log: l, last: after, inbox: newInbox(l.over)}
 }
 
-// Next returns the records that are ready, at least one: it waits for the first. The slice is the caller's.
-//
-// Errors: ErrTrimmed when the next record is no longer retained, ErrDamaged when it can't be read though it should be
-// there, ErrClosed, ErrUnavailable, or the context's. After ErrUnavailable or the context's error the next call goes on
-// where this one stopped; after the others it fails the same way.
-func (r *Reader) Next(ctx context.Context) ([]Record, error) {
+// Next implements Reader.
+func (r *localReader) Next(ctx context.Context) ([]Record, error) {
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
@@ -57,7 +54,7 @@ func (r *Reader) Next(ctx context.Context) ([]Record, error) {
 	if first != r.last+1 {
 		return nil, r.gap(first)
 	}
-	durable, err := r.journal.durable.await(ctx, first)
+	durable, err := r.log.durable.await(ctx, first)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +62,7 @@ func (r *Reader) Next(ctx context.Context) ([]Record, error) {
 }
 
 // await fills r.ready with what comes behind r.last.
-func (r *Reader) await(ctx context.Context) error {
+func (r *localReader) await(ctx context.Context) error {
 	for {
 		// When the engine is asked for a position that is still to come, it starts at its head.
 		for len(r.ready) > 0 && r.ready[0].Position <= r.last {
@@ -87,7 +84,7 @@ func (r *Reader) await(ctx context.Context) error {
 }
 
 // cut takes from r.ready what follows without a gap and is on disk.
-func (r *Reader) cut(durable uint64) []Record {
+func (r *localReader) cut(durable uint64) []Record {
 	n := 0
 	for n < len(r.ready) && r.ready[n].Position == r.last+1 && r.ready[n].Position <= durable {
 		r.last++
@@ -99,8 +96,8 @@ func (r *Reader) cut(durable uint64) []Record {
 }
 
 // gap says why the records between r.last and next are missing. The engine skips what it can't read without a word.
-func (r *Reader) gap(next uint64) error {
-	if floor := r.journal.checkpoint.load().Floor; r.last < floor {
+func (r *localReader) gap(next uint64) error {
+	if floor := r.log.checkpoint.load().Floor; r.last < floor {
 		return trimmed(r.last, floor)
 	}
 	return &DamageError{r.last + 1, next - 1}
@@ -112,12 +109,12 @@ func trimmed(after, floor uint64) error {
 
 // fetchStalled fetches what is on disk but doesn't come. Perhaps the engine has stalled, perhaps it can't read what is
 // next, with nothing readable behind it that would show the gap.
-func (r *Reader) fetchStalled(ctx context.Context) ([]Record, error) {
-	durable, _ := r.journal.durable.load()
+func (r *localReader) fetchStalled(ctx context.Context) ([]Record, error) {
+	durable, _ := r.log.durable.load()
 	if r.last >= durable {
 		return nil, nil
 	}
-	records, err := r.journal.fetch(ctx, readAhead,
+	records, err := r.log.fetch(ctx, readAhead,
 		jetstreamext.GetBatchSeq(r.last+1), jetstreamext.GetBatchMaxBytes(readAheadBytes))
 	if err == nil && len(records) == 0 {
 		err = r.gap(durable + 1)
@@ -126,22 +123,23 @@ func (r *Reader) fetchStalled(ctx context.Context) ([]Record, error) {
 }
 
 // start makes the consumer at the first call.
-func (r *Reader) start(ctx context.Context) error {
+func (r *localReader) start(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.closed || r.journal.isClosed():
+	case r.closed || r.log.isClosed():
 		return ErrClosed
 	case r.consume != nil:
 		return nil
 	}
-	if floor := r.journal.checkpoint.load().Floor; r.last < floor {
+	if floor := r.log.checkpoint.load().Floor; r.last < floor {
 		return trimmed(r.last, floor)
 	}
 	var err error
-	r.consumer, err = r.journal.events.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   r.last + 1,
+	r.consumer, err = r.log.events.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       r.last + 1,
+		InactiveThreshold: consumerThreshold,
 	})
 	if err != nil {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
@@ -155,7 +153,7 @@ func (r *Reader) start(ctx context.Context) error {
 }
 
 // deliver runs on the engine's goroutine.
-func (r *Reader) deliver(message jetstream.Msg) {
+func (r *localReader) deliver(message jetstream.Msg) {
 	metadata, err := message.Metadata()
 	if err != nil {
 		r.inbox.fail(fmt.Errorf("journal: reader: %w", err))
@@ -170,8 +168,8 @@ func (r *Reader) deliver(message jetstream.Msg) {
 	r.inbox.put(Record{Position: position, StoreTime: metadata.Timestamp, Data: data})
 }
 
-// Close ends a waiting Next with ErrClosed.
-func (r *Reader) Close() error {
+// Close implements Reader.
+func (r *localReader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -189,14 +187,14 @@ func (r *Reader) Close() error {
 
 // deleteConsumer doesn't leave it to the engine, which keeps an idle consumer for minutes and looks at each for every
 // new record.
-func (r *Reader) deleteConsumer() error {
-	if r.journal.isClosed() {
+func (r *localReader) deleteConsumer() error {
+	if r.log.isClosed() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	err := r.journal.events.DeleteConsumer(ctx, r.consumer.CachedInfo().Name)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !r.journal.isClosed() {
+	err := r.log.events.DeleteConsumer(ctx, r.consumer.CachedInfo().Name)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !r.log.isClosed() {
 		return fmt.Errorf("journal: reader: %w", engineError(err))
 	}
 	return nil

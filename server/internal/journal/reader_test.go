@@ -50,9 +50,9 @@ func TestReaderWaitsForAFuturePosition(t *testing.T) {
 func TestClosedReaderEndsNext(t *testing.T) {
 	t.Parallel()
 	j := open(t, journal.Config{})
-	for name, end := range map[string]func(*journal.Reader) error{
-		"reader":  (*journal.Reader).Close,
-		"journal": func(*journal.Reader) error { return j.Close() },
+	for name, end := range map[string]func(journal.Reader) error{
+		"reader":  journal.Reader.Close,
+		"journal": func(journal.Reader) error { return j.Close() },
 	} {
 		r := j.NewReader(0)
 		defer r.Close()

@@ -13,22 +13,22 @@ import (
 // doesn't sync: a power cut could take acknowledged records together with the trimmed ones.
 
 // trim removes what was stored before a time, and the oldest beyond MaxBytes.
-func (j *Journal) trim(ctx context.Context, before time.Time) error {
-	expired, err := j.positionAt(ctx, before)
+func (l *local) trim(ctx context.Context, before time.Time) error {
+	expired, err := l.positionAt(ctx, before)
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
-	blocks, err := j.directory.blocks(eventsStream).blocks()
+	blocks, err := l.directory.blocks(eventsStream).blocks()
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
-	floor := max(expired, excess(blocks, j.config.MaxBytes))
-	if floor > j.checkpoint.load().Floor {
-		if err := j.checkpoint.raiseFloor(floor); err != nil {
+	floor := max(expired, excess(blocks, l.config.MaxBytes))
+	if floor > l.checkpoint.load().Floor {
+		if err := l.checkpoint.raiseFloor(floor); err != nil {
 			return err
 		}
 	}
-	return j.removeBlocks(ctx, blocks)
+	return l.removeBlocks(ctx, blocks)
 }
 
 // expiry is when the oldest retained records were stored.
@@ -51,8 +51,8 @@ func excess(blocks []block, bound int64) uint64 {
 }
 
 // removeBlocks removes the files that lie below the floor.
-func (j *Journal) removeBlocks(ctx context.Context, blocks []block) error {
-	floor, first := j.checkpoint.load().Floor, uint64(0)
+func (l *local) removeBlocks(ctx context.Context, blocks []block) error {
+	floor, first := l.checkpoint.load().Floor, uint64(0)
 	for _, b := range blocks {
 		if b.first <= floor+1 {
 			first = b.first
@@ -61,7 +61,7 @@ func (j *Journal) removeBlocks(ctx context.Context, blocks []block) error {
 	if len(blocks) == 0 || first <= blocks[0].first {
 		return nil
 	}
-	if err := j.events.Purge(ctx, jetstream.WithPurgeSequence(first)); err != nil {
+	if err := l.events.Purge(ctx, jetstream.WithPurgeSequence(first)); err != nil {
 		return fmt.Errorf("trim: %w", engineError(err))
 	}
 	return nil

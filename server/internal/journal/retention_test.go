@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-func openAt(t *testing.T, dir string) *Journal {
+func openAt(t *testing.T, dir string) *local {
 	t.Helper()
-	j, err := Open(t.Context(), Config{Dir: dir, AckTimeout: time.Minute})
+	j, err := openLocal(t.Context(), Config{Dir: dir, AckTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func openAt(t *testing.T, dir string) *Journal {
 }
 
 // fill appends count records of a size, with sessions "1" to "3" in turn.
-func fill(t *testing.T, j *Journal, count, size int) {
+func fill(t *testing.T, j *local, count, size int) {
 	t.Helper()
 	for n := range count {
 		_, err := j.Append(t.Context(), Entry{SessionID: fmt.Sprint(n%3 + 1), Data: bytes.Repeat([]byte("x"), size)})
@@ -34,7 +34,7 @@ func fill(t *testing.T, j *Journal, count, size int) {
 }
 
 // collect reads the records behind after up to the head.
-func collect(t *testing.T, j *Journal, after uint64) ([]Record, error) {
+func collect(t *testing.T, j *local, after uint64) ([]Record, error) {
 	t.Helper()
 	r := j.NewReader(after)
 	defer r.Close()
@@ -70,7 +70,7 @@ func TestTrimmedRecordsAreGone(t *testing.T) {
 }
 
 // checkTrimmed wants the first five of nine records to be gone.
-func checkTrimmed(t *testing.T, j *Journal, all []Record) {
+func checkTrimmed(t *testing.T, j *local, all []Record) {
 	t.Helper()
 	bounds, err := j.Bounds(t.Context())
 	if err != nil || bounds.Earliest != 6 || bounds.Latest != 9 || bounds.Count != 4 ||
@@ -122,7 +122,7 @@ func TestTrimmingRemovesFiles(t *testing.T) {
 	}
 }
 
-func checkBlocks(t *testing.T, j *Journal, want int) {
+func checkBlocks(t *testing.T, j *local, want int) {
 	t.Helper()
 	blocks, err := j.directory.blocks(eventsStream).blocks()
 	if err != nil || len(blocks) != want {

@@ -29,6 +29,16 @@ func eventsConfig(config Config) jetstream.StreamConfig {
 	}
 }
 
+// clusterConfig has the servers trim: they keep their own files.
+func clusterConfig(config Config) jetstream.StreamConfig {
+	c := eventsConfig(config)
+	c.Replicas, c.MaxAge, c.MaxBytes = config.Cluster.Replicas, max(config.Retention, 0), config.MaxBytes
+	if c.MaxBytes == 0 {
+		c.MaxBytes = -1
+	}
+	return c
+}
+
 func quarantineConfig(config Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        quarantineStream,
@@ -65,3 +75,37 @@ func openStream(
 }
 
 func newEpoch() string { return strings.ToLower(rand.Text())[:epochLength] }
+
+// openShared opens a stream that other processes may be making at the same moment: one of them wins, and all have its
+// epoch.
+func openShared(
+	ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig,
+) (stream jetstream.Stream, err error) {
+	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
+	defer cancel()
+	stream, err = js.Stream(ctx, config.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		config.Metadata[epochKey] = newEpoch()
+		_, err = js.CreateStream(ctx, config)
+		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			stream, err = js.Stream(ctx, config.Name)
+		}
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err) // it is being made
+		}
+	}
+	if err == nil && !hasSettings(stream.CachedInfo().Config, config) {
+		config.Metadata = stream.CachedInfo().Config.Metadata
+		stream, err = js.UpdateStream(ctx, config)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %q: %w", config.Name, engineError(err))
+	}
+	return stream, nil
+}
+
+// hasSettings compares what an operator can set.
+func hasSettings(have, want jetstream.StreamConfig) bool {
+	return have.Replicas == want.Replicas && have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes &&
+		have.Duplicates == want.Duplicates
+}
