@@ -231,7 +231,7 @@ func (r *reader) follow(ctx context.Context) error {
 		waiting := time.Now()
 		response, err := stream.Recv()
 		if waited := time.Since(waiting); waited > readerPatience {
-			return fmt.Errorf("%w: no response for %v, then %v (%v)", errWrong, waited, response, err)
+			return fmt.Errorf("%w: no response for %v, then %v (%w)", errWrong, waited, response, err)
 		}
 		if err != nil {
 			return err

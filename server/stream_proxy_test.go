@@ -59,7 +59,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		far, err := net.DialTimeout("tcp", *p.target.Load(), testDeadline) //nolint:noctx // cut ends it
+		far, err := net.DialTimeout("tcp", *p.target.Load(), testDeadline)
 		if err != nil {
 			_ = near.Close()
 			continue
@@ -82,9 +82,11 @@ func (p *proxy) join(near, far net.Conn) {
 	quiet := time.AfterFunc(time.Hour, func() { p.cuts.Add(1); closeBoth() })
 	for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
 		p.running.Go(func() {
-			defer closeBoth()
 			defer quiet.Stop()
 			_, _ = io.Copy(proxyWriter{p, pair[1], quiet}, pair[0])
+			if !p.silent.Load() { // then the end of a connection does not come through either
+				closeBoth()
+			}
 		})
 	}
 }

@@ -175,8 +175,7 @@ func errorOfJSON(text string) error {
 
 // sseMessage is a block of a text/event-stream.
 type sseMessage struct {
-	name, data, id, retry string
-	comment               string
+	name, data, id, comment string
 }
 
 // sseStream reads Server-Sent Events by the rules of the standard.
