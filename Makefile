@@ -45,6 +45,14 @@ generate: $(BIN)/buf $(GENERATORS) ## Regenerate gen/ from proto/
 	rm -rf gen
 	$(BIN)/buf generate
 
+KILLS ?= 100
+CUTS ?= 20
+SEED ?= 0
+.PHONY: chaos
+chaos: ## Kill the daemon and cut its power under load (KILLS=100 CUTS=20 SEED=0, 0 draws one)
+	$(GO) test -count 1 -timeout 60m -v -run '^(TestChaos|TestPowerCut)$$' ./server/cmd/deskbridge \
+		-chaos.kills $(KILLS) -chaos.cuts $(CUTS) -chaos.seed $(SEED)
+
 .PHONY: bench
 bench: ## Print the benchmarks' ratios and record them under bench/
 	$(GO) build -o $(BIN)/bench ./bench && $(BIN)/bench
