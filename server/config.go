@@ -40,6 +40,14 @@ type Config struct {
 	Retention    time.Duration `name:"retention" default:"720h" help:"Events older than this are trimmed. 0 keeps them for ever."`
 	MaxBytes     int64         `name:"max-bytes" default:"0" help:"The journal is trimmed from its oldest events to stay below this size in bytes. 0 sets no bound."`
 
+	NATSURL         string `name:"nats-url" help:"NATS servers with JetStream to keep the journal on, comma separated, so that several bridges share it. None: it is in the data directory."`
+	NATSCredentials string `name:"nats-credentials-file" type:"path" help:"File with the JWT and the seed of a NATS user."`
+	NATSCA          string `name:"nats-ca-file" type:"path" help:"PEM file of the authorities that sign the certificates of the NATS servers. None: those of the system."`
+	NATSCert        string `name:"nats-cert-file" type:"path" help:"PEM file of the bridge's own certificate for the NATS servers."`
+	NATSKey         string `name:"nats-key-file" type:"path" help:"PEM file of that certificate's key."`
+	Replicas        int    `name:"replicas" default:"3" help:"NATS servers that keep each event: 1, 3 or 5. An event is stored when most of them have it."`
+	SpoolMaxBytes   int64  `name:"spool-max-bytes" default:"1073741824" help:"Events that the NATS servers can't take wait in the data directory, up to this size in bytes; then callbacks are answered with 503."`
+
 	MaxStreams   int           `name:"max-streams" default:"10000" help:"Event streams open at once, gRPC and HTTP together; more are refused. One costs some 25 KiB, and its connection as much again."`
 	MaxStreamAge time.Duration `name:"max-stream-age" default:"0s" help:"A stream that has lasted this long, give or take a tenth, is told to reconnect, so that streams spread over the bridges behind a balancer. 0 sets no bound."`
 	SendTimeout  time.Duration `name:"send-timeout" default:"30s" help:"A stream whose reader takes nothing for this long is cut."`
@@ -75,6 +83,7 @@ func (c *Config) Validate() error {
 		{"max-streams", int64(c.MaxStreams)},
 		{"send-timeout", int64(c.SendTimeout)},
 		{"drain-timeout", int64(c.DrainTimeout)},
+		{"spool-max-bytes", c.SpoolMaxBytes},
 	} {
 		if bound.value <= 0 {
 			errs = append(errs, fmt.Errorf("--%s must be greater than 0", bound.name))
@@ -86,6 +95,7 @@ func (c *Config) Validate() error {
 	if c.MaxStreamAge < 0 || c.DrainSpread < 0 {
 		errs = append(errs, errors.New("--max-stream-age and --drain-spread must not be negative"))
 	}
+	errs = append(errs, c.validateNATS())
 	if len(c.SDKAppIDs) == 0 && !isLoopback(c.HTTPAddr) {
 		errs = append(errs, fmt.Errorf("--http-addr %s is not on loopback: name the apps to accept with --sdk-app-id",
 			c.HTTPAddr))
@@ -95,6 +105,19 @@ func (c *Config) Validate() error {
 			"--callback-token-file, or --allow-unsigned-callbacks", c.HTTPAddr))
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) validateNATS() error {
+	files := c.NATSCredentials + c.NATSCA + c.NATSCert + c.NATSKey
+	switch {
+	case c.NATSURL == "" && files != "":
+		return errors.New("--nats-credentials-file, --nats-ca-file, --nats-cert-file and --nats-key-file need --nats-url")
+	case (c.NATSCert == "") != (c.NATSKey == ""):
+		return errors.New("--nats-cert-file and --nats-key-file need each other")
+	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5:
+		return fmt.Errorf("--replicas must be 1, 3 or 5, not %d", c.Replicas)
+	}
+	return nil
 }
 
 // authenticator makes the check of callbacks that the settings ask for.

@@ -85,7 +85,16 @@ func (s *Server) openJournal(ctx context.Context) error {
 		AckTimeout:   s.config.AckTimeout,
 		Retention:    s.config.retention(),
 		MaxBytes:     s.config.MaxBytes,
-		Logger:       s.logger,
+		SpoolBytes:   s.config.SpoolMaxBytes,
+		Cluster: journal.Cluster{
+			URLs:            s.config.NATSURL,
+			CredentialsFile: s.config.NATSCredentials,
+			CAFile:          s.config.NATSCA,
+			CertFile:        s.config.NATSCert,
+			KeyFile:         s.config.NATSKey,
+			Replicas:        s.config.Replicas,
+		},
+		Logger: s.logger,
 	})
 	return err
 }
@@ -159,6 +168,9 @@ func (s *Server) buildHTTP() error {
 func (s *Server) buildMetrics() {
 	s.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.config.NATSURL != "" {
+		s.metrics.MustRegister(newSpoolCollector(s.journal))
+	}
 	s.metricsHTTP = &http.Server{
 		Handler:           promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
 		ReadHeaderTimeout: headerTimeout,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,7 @@ const (
 	pingInterval = time.Second
 
 	minBackoff = 100 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	maxBackoff = 2 * time.Second
 )
 
 // cluster is a stream on external servers, shared with other processes. It comes and goes.
@@ -86,6 +87,9 @@ func (c *cluster) connect() (err error) {
 
 func (c *cluster) connection(name string) (*nats.Conn, jetstream.JetStream, error) {
 	connection, err := nats.Connect(c.config.Cluster.URLs, c.options(name)...)
+	if parse := new(url.Error); errors.As(err, &parse) {
+		err = parse.Err // without the URL, which may hold a password
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
