@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 const (
@@ -86,6 +89,11 @@ func (c *cluster) connect() (err error) {
 }
 
 func (c *cluster) connection(name string) (*nats.Conn, jetstream.JetStream, error) {
+	if path := c.config.Cluster.CredentialsFile; path != "" {
+		if _, err := os.ReadFile(path); err != nil { // the client would try again for ever
+			return nil, nil, err
+		}
+	}
 	connection, err := nats.Connect(c.config.Cluster.URLs, c.options(name)...)
 	if parse := new(url.Error); errors.As(err, &parse) {
 		err = parse.Err // without the URL, which may hold a password
@@ -133,7 +141,7 @@ func (c *cluster) options(name string) []nats.Option {
 // reconnectDelay is jittered: the bridges lose a server at the same moment.
 func reconnectDelay(attempts int) time.Duration {
 	delay := min(minBackoff<<min(attempts, 10), maxBackoff)
-	return delay/2 + rand.N(delay/2)
+	return delay/2 + rand.N(delay/2) //nolint:gosec // nothing to guess here
 }
 
 // attachFirst gives a cluster that is there the time to answer.
@@ -283,6 +291,31 @@ func (c *cluster) publish(ctx context.Context, group []*pending) {
 			c.seen.advance(e.result.receipt.Position)
 		}
 	}
+}
+
+// deliver is publish for entries of which none is likely to be there: it asks for all in one, which costs as much as
+// one run. A duplicate, or a server older than 2.12, makes the cluster refuse that.
+func (c *cluster) deliver(ctx context.Context, group []*pending) {
+	err := c.publishBatch(ctx, group)
+	switch {
+	case err == nil:
+	case isAway(err):
+		fail(group, err)
+	default:
+		c.publish(ctx, group)
+	}
+}
+
+func (c *cluster) publishBatch(ctx context.Context, group []*pending) error {
+	if _, err := c.attachment(); err != nil {
+		return err
+	}
+	messages := make([]*nats.Msg, len(group))
+	for i, e := range group { // copies: it leaves its traces in them
+		messages[i] = &nats.Msg{Subject: e.message.Subject, Header: maps.Clone(e.message.Header), Data: e.message.Data}
+	}
+	_, err := jetstreamext.PublishMsgBatch(ctx, c.writer, messages)
+	return engineError(err)
 }
 
 // cutRun splits before the first message whose subject comes again.

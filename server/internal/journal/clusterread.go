@@ -84,10 +84,13 @@ func (c *cluster) Session(
 func (c *cluster) session(ctx context.Context, filter string, after uint64, limit int) ([]Record, error) {
 	var records []Record
 	for len(records) < limit {
-		messages, err := c.directGet(ctx, limit-len(records),
-			jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchSeq(after+1))
+		want := limit - len(records)
+		messages, err := c.directGet(ctx, want, jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchSeq(after+1))
 		if err != nil {
 			return records, err
+		}
+		if !isComplete(messages, want) {
+			messages = nil // the replica has damage: the leader helps over it
 		}
 		page, err := unframeAll(messages)
 		if err != nil {

@@ -69,9 +69,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Cluster is how to reach an external NATS cluster with JetStream. What its servers have acknowledged is as safe as they
-// keep it: they sync to disk every two minutes unless they run with "sync_interval: always", and a power cut that hits a
-// majority of them within that time loses what was acknowledged.
+// Cluster is how to reach an external NATS cluster with JetStream. What its servers have acknowledged is as safe as
+// they keep it: they sync to disk every two minutes unless they run with "sync_interval: always", and a power cut that
+// hits a majority of them within that time loses what was acknowledged.
 type Cluster struct {
 	// URLs of the servers, comma separated. The client learns of others from those it reaches.
 	URLs string

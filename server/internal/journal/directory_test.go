@@ -46,6 +46,9 @@ func TestConfigIsChecked(t *testing.T) {
 		"Sync":            {Dir: "x", Sync: "never"},
 		"DedupeWindow":    {Dir: "x", DedupeWindow: -1},
 		"MaxBytes":        {Dir: "x", MaxBytes: -1},
+		"SpoolBytes":      {Dir: "x", SpoolBytes: -1},
+		"Replicas":        {Dir: "x", Cluster: journal.Cluster{URLs: "nats://127.0.0.1:1", Replicas: 2}},
+		"KeyFile":         {Dir: "x", Cluster: journal.Cluster{URLs: "nats://127.0.0.1:1", CertFile: "x"}},
 		"QuarantineBytes": {Dir: "x", QuarantineBytes: -1},
 		"AckTimeout":      {Dir: "x", AckTimeout: -1},
 	} {

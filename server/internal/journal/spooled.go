@@ -32,7 +32,7 @@ func openSpooled(ctx context.Context, config Config) (*spooled, error) {
 	}
 	local := config
 	local.Dir, local.Retention, local.MaxBytes = filepath.Join(config.Dir, spoolDir), -1, 0
-	spool, err := openSpool(ctx, local, c.publish)
+	spool, err := openSpool(ctx, local, c.deliver)
 	if err != nil {
 		c.close()
 		return nil, err
@@ -96,13 +96,13 @@ func (s *spooled) Quarantine() *Quarantine { return s.spool.local.Quarantine() }
 
 // Ready implements log.
 func (s *spooled) Ready() error {
-	if s.cluster.isClosed() {
+	if s.isClosed() {
 		return ErrClosed
 	}
 	if s.spool.backlog() > 0 && !s.spool.flowing.Load() {
 		return fmt.Errorf("%w: the cluster doesn't take events, they are spooled", ErrUnavailable)
 	}
-	return errors.Join(s.cluster.ready(), s.spool.local.Ready())
+	return errors.Join(s.ready(), s.spool.local.Ready())
 }
 
 // Close implements log.
@@ -113,7 +113,7 @@ func (s *spooled) Close() (err error) {
 		err = s.committer.close()
 		s.stopDrain()
 		s.drainer.Wait()
-		s.cluster.close()
+		s.close()
 		err = errors.Join(err, s.spool.local.Close())
 	})
 	return err

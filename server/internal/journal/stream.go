@@ -36,6 +36,7 @@ func clusterConfig(config Config) jetstream.StreamConfig {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = -1
 	}
+	c.AllowAtomicPublish = true
 	return c
 }
 
@@ -107,5 +108,5 @@ func openShared(
 // hasSettings compares what an operator can set.
 func hasSettings(have, want jetstream.StreamConfig) bool {
 	return have.Replicas == want.Replicas && have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes &&
-		have.Duplicates == want.Duplicates
+		have.Duplicates == want.Duplicates && have.AllowAtomicPublish == want.AllowAtomicPublish
 }

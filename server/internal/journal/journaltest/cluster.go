@@ -5,6 +5,7 @@ package journaltest
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -68,7 +69,7 @@ func freePorts(t testing.TB, count int) []int {
 	t.Helper()
 	var ports []int
 	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func (c *Cluster) Start(i int) {
 	c.start(i)
 	c.await("the servers to be in step", func() bool {
 		for _, s := range c.servers {
-			if s != nil && s.Healthz(nil).StatusCode != 200 {
+			if s != nil && s.Healthz(nil).StatusCode != http.StatusOK {
 				return false
 			}
 		}

@@ -1,11 +1,15 @@
 package journaltest
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
+
+const dialTimeout = 5 * time.Second
 
 // Proxy stands between a client and a server, and can be cut.
 type Proxy struct {
@@ -21,7 +25,7 @@ type Proxy struct {
 // StartProxy forwards to an address until the test ends.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +72,7 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) forward(client net.Conn) {
 	defer client.Close()
-	upstream, err := net.Dial("tcp", p.target)
+	upstream, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		return
 	}
