@@ -26,8 +26,9 @@ type Cluster struct {
 	servers []*server.Server // nil while stopped
 }
 
-// StartCluster runs size servers until the test ends. One server is no cluster but serves the same.
-func StartCluster(t testing.TB, size int) *Cluster {
+// StartCluster runs size servers until the test ends. One server is no cluster but serves the same. The adjustments are
+// made to every server's options.
+func StartCluster(t testing.TB, size int, adjustments ...func(*server.Options)) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, servers: make([]*server.Server, size)}
 	ports, dir := freePorts(t, 2*size), t.TempDir()
@@ -47,6 +48,9 @@ func StartCluster(t testing.TB, size int) *Cluster {
 				Name: "test", Host: "127.0.0.1", Port: ports[size+i], NoAdvertise: true,
 			}
 			options.Routes = routes
+		}
+		for _, adjust := range adjustments {
+			adjust(options)
 		}
 		c.options = append(c.options, options)
 	}
