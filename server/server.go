@@ -197,8 +197,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopTail()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.hub.Run(tailCtx) })
-	group.Go(func() error { return s.grpc.Serve(s.loopback) })
-	group.Go(func() error { return s.grpc.Serve(s.grpcListener) })
+	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.loopback)) })
+	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.grpcListener)) })
 	group.Go(func() error { return ignoreClosed(s.http.Serve(s.httpListener)) })
 	if s.metricsListener != nil {
 		group.Go(func() error { return ignoreClosed(s.metricsHTTP.Serve(s.metricsListener)) })
@@ -269,7 +269,7 @@ func (s *Server) Close() error {
 }
 
 func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err

@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		kong.Name("deskbridge"),
 		kong.Description("Takes Tencent Cloud Desk callbacks in and streams them out over gRPC."),
 		kong.DefaultEnvars("DESKBRIDGE"),
-		kong.Configuration(kongyaml.Loader),
+		kong.Configuration(loadFile),
 	)
 	if _, err := parser.Parse(args); err != nil {
 		fmt.Fprintln(stderr, "deskbridge:", err)
@@ -77,4 +77,20 @@ func newLogger(w io.Writer, format, level string) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// loadFile reads the file for what neither flags nor the environment have set: kong asks it only for the former.
+func loadFile(r io.Reader) (kong.Resolver, error) {
+	file, err := kongyaml.Loader(r)
+	if err != nil {
+		return nil, err
+	}
+	return kong.ResolverFunc(func(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+		for _, name := range flag.Envs {
+			if _, set := os.LookupEnv(name); set {
+				return nil, nil
+			}
+		}
+		return file.Resolve(ctx, parent, flag)
+	}), nil
 }

@@ -331,9 +331,8 @@ func TestMissingAndDamagedFiles(t *testing.T) {
 	empty := func([]byte) []byte { return nil }
 	for path, damage := range map[string]func(content []byte) []byte{
 		filepath.Join(stream, "msgs", "1.blk"): empty,
-		filepath.Join(stream, "meta.inf"):      flip,
-		filepath.Join(stream, "meta.sum"):      empty,
 		checkpointFile:                         flip,
+		settingsFile:                           empty,
 		formatFile:                             empty,
 	} {
 		damaged := copyOf(t, dir)
@@ -353,10 +352,16 @@ func TestMissingAndDamagedFiles(t *testing.T) {
 			t.Errorf("%s removed: got %v, want ErrDamaged", path, err)
 		}
 	}
-	index := copyOf(t, dir)
-	edit(t, filepath.Join(index, stream, "msgs", "index.db"), flip)
-	if err := checkRecognizable(t, openAt(t, index), 0, 30); err != nil {
-		t.Errorf("index damaged: %v", err)
+	for path, damage := range map[string]func(content []byte) []byte{
+		filepath.Join("msgs", "index.db"): flip,
+		"meta.inf":                        flip,
+		"meta.sum":                        empty,
+	} {
+		repaired := copyOf(t, dir)
+		edit(t, filepath.Join(repaired, stream, path), damage)
+		if err := checkRecognizable(t, openAt(t, repaired), 0, 30); err != nil {
+			t.Errorf("%s damaged: %v", path, err)
+		}
 	}
 }
 

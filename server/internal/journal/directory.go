@@ -31,12 +31,15 @@ func openDirectory(path string) (*directory, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
+	if err := syncPath(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
 	lock, err := lockDirectory(path)
 	if err != nil {
 		return nil, err
 	}
 	d := &directory{path: path, lock: lock}
-	if err := d.checkFormat(); err != nil {
+	if err := errors.Join(d.checkFormat(), d.restoreSettings()); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil

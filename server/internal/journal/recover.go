@@ -29,7 +29,10 @@ func (l *local) openStreams(ctx context.Context) error {
 
 // recover compares what is stored with what was promised.
 func (l *local) recover(ctx context.Context) error {
-	if err := syncTree(l.directory.streams()); err != nil {
+	if err := syncTree(l.directory.path); err != nil {
+		return err
+	}
+	if err := l.directory.keepSettings(); err != nil {
 		return err
 	}
 	err := l.compare(ctx)
@@ -106,5 +109,8 @@ func (l *local) renew(ctx context.Context) error {
 		return fmt.Errorf("new epoch: %w", engineError(err))
 	}
 	l.events, l.epoch = stream, config.Metadata[epochKey]
-	return nil
+	if err := syncTree(l.directory.streams()); err != nil {
+		return err
+	}
+	return l.directory.keepSettings()
 }
