@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server"
 	"github.com/deskbridge/deskbridge/server/internal/journal/journaltest"
 )
 
@@ -273,6 +274,22 @@ func (r *clusterReader) awaitState(t *testing.T, what string, reached func() boo
 			t.Fatalf("no sign of %s: %v", what, fault)
 		case time.Now().After(deadline):
 			t.Fatalf("no sign of %s; got %v", what, got)
+		}
+	}
+}
+
+func TestClusterSettingsAreChecked(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*server.Config){
+		"nats-url":        func(c *server.Config) { c.NATSCA = "ca.pem" },
+		"nats-key-file":   func(c *server.Config) { c.NATSURL, c.NATSCert = "nats://a", "cert.pem" },
+		"replicas":        func(c *server.Config) { c.Replicas = 2 },
+		"spool-max-bytes": func(c *server.Config) { c.SpoolMaxBytes = 0 },
+	} {
+		config := testConfig(t)
+		change(&config)
+		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), "--"+name) {
+			t.Errorf("%s: got %v, want an error that names it", name, err)
 		}
 	}
 }
