@@ -99,6 +99,16 @@ func TestCluster(t *testing.T) {
 		}
 	})
 	t.Run("closed", func(t *testing.T) { checkClosedReaders(t, first, second) })
+	t.Run("consumers", func(t *testing.T) {
+		for range 20 {
+			read(t, first, 0, 1)
+		}
+		for deadline := time.Now().Add(10 * time.Second); cluster.Consumers("events") > 1; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the readers have left %d consumers, want only the tail's", cluster.Consumers("events"))
+			}
+		}
+	})
 	t.Run("trimmed", func(t *testing.T) {
 		cluster.Trim("events", 11)
 		r := second.NewReader(4)

@@ -3,6 +3,7 @@
 package journaltest
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -151,15 +152,39 @@ func (c *Cluster) Leader(stream string) (leader int) {
 // Trim removes a stream's messages before a position.
 func (c *Cluster) Trim(stream string, before uint64) {
 	c.t.Helper()
+	answer := c.ask("STREAM.PURGE."+stream, fmt.Sprintf(`{"seq":%d}`, before))
+	if !strings.Contains(answer, `"success":true`) {
+		c.t.Fatalf("trim: %s", answer)
+	}
+}
+
+// Consumers returns how many consumers a stream has.
+func (c *Cluster) Consumers(stream string) int {
+	c.t.Helper()
+	var info struct {
+		State struct {
+			Consumers int `json:"consumer_count"`
+		} `json:"state"`
+	}
+	if err := json.Unmarshal([]byte(c.ask("STREAM.INFO."+stream, "")), &info); err != nil {
+		c.t.Fatal(err)
+	}
+	return info.State.Consumers
+}
+
+// ask makes a request of the API.
+func (c *Cluster) ask(subject, request string) (answer string) {
+	c.t.Helper()
 	connection, err := nats.Connect(c.URLs())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer connection.Close()
-	reply, err := connection.Request("$JS.API.STREAM.PURGE."+stream, fmt.Appendf(nil, `{"seq":%d}`, before), startTimeout)
-	if err != nil || !strings.Contains(string(reply.Data), `"success":true`) {
-		c.t.Fatalf("trim: %v, %+v", err, reply)
+	reply, err := connection.Request("$JS.API."+subject, []byte(request), startTimeout)
+	if err != nil {
+		c.t.Fatal(err)
 	}
+	return string(reply.Data)
 }
 
 func (c *Cluster) awaitMetaLeader() {
