@@ -76,7 +76,7 @@ func openHTTP(
 	if way == overSSE {
 		get.Header.Set("Accept", "text/event-stream")
 	}
-	response, err := transport.RoundTrip(get)
+	response, err := transport.RoundTrip(get) //nolint:bodyclose // the function that is returned closes it
 	if err != nil {
 		closeAll()
 		return nil, nil, err
