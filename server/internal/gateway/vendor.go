@@ -63,21 +63,25 @@ func (vendorMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
 }
 
 // queryForm is what the generated handler fills the request from: the parameters that are used behind the edge, under
-// the contract's names. A parser of our own would be faster, but grpc-gateway has one for the whole process.
+// the contract's names.
 func queryForm(query callback.Query) url.Values {
-	form := make(url.Values, 5)
-	for _, parameter := range [...]struct{ name, value string }{
-		{"SdkAppid", query.SDKAppID},
-		{"CallbackCommand", query.Command},
-		{"ClientIP", query.ClientIP},
-		{"OptPlatform", query.Platform},
-		{"RequestID", query.RequestID},
-	} {
-		if parameter.value != "" {
-			form[parameter.name] = []string{parameter.value}
-		}
+	values := []string{query.SDKAppID, query.Command, query.ClientIP, query.Platform, query.RequestID}
+	return url.Values{
+		"SdkAppid":        values[0:1],
+		"CallbackCommand": values[1:2],
+		"ClientIP":        values[2:3],
+		"OptPlatform":     values[3:4],
+		"RequestID":       values[4:5],
 	}
-	return form
+}
+
+// fillCallback is the inverse of queryForm.
+func fillCallback(request *deskbridgev1.NotifySessionEventRequest, form url.Values) {
+	request.SdkAppId = form.Get("SdkAppid")
+	request.CallbackCommand = form.Get("CallbackCommand")
+	request.ClientIp = form.Get("ClientIP")
+	request.OptPlatform = form.Get("OptPlatform")
+	request.RequestId = form.Get("RequestID")
 }
 
 // writeAnswer sends an answer that did not come from the generated handler.
