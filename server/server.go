@@ -100,7 +100,7 @@ func (s *Server) openJournal(ctx context.Context) error {
 }
 
 func (s *Server) listen(ctx context.Context) error {
-	var listen net.ListenConfig
+	listen := newListenConfig(s.config.SendTimeout)
 	var err error
 	if s.httpListener, err = listen.Listen(ctx, "tcp", s.config.HTTPAddr); err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
