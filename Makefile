@@ -45,6 +45,10 @@ generate: $(BIN)/buf $(GENERATORS) ## Regenerate gen/ from proto/
 	rm -rf gen
 	$(BIN)/buf generate
 
+.PHONY: test-browser
+test-browser: ## Read the event stream with a real browser; needs chromium
+	$(GO) test -race -count 1 -timeout 5m -tags browser -run '^TestBrowser' ./server
+
 KILLS ?= 100
 CUTS ?= 20
 SEED ?= 0

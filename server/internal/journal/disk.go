@@ -23,9 +23,10 @@ func (d *disk) check() error {
 	if err := syscall.Statfs(d.path, &stat); err != nil {
 		return fmt.Errorf("%s: %w", d.path, err)
 	}
-	free, reserve := int64(stat.Bavail)*stat.Bsize, d.reserve
+	block := uint64(stat.Bsize) // its type differs between systems
+	free, reserve := int64(stat.Bavail*block), d.reserve
 	if reserve == 0 {
-		reserve = defaultReserve(int64(stat.Blocks) * stat.Bsize)
+		reserve = defaultReserve(int64(stat.Blocks * block))
 	}
 	if free >= reserve {
 		d.full.Store(nil)
