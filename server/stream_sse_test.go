@@ -54,7 +54,7 @@ func (s *eventSource) connect() int {
 		request.Header.Set("Last-Event-ID", s.lastID)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := transport.RoundTrip(request)
+	response, err := transport.RoundTrip(request) //nolint:bodyclose // the stream that is returned closes it
 	if err != nil {
 		cancel()
 		return 0
