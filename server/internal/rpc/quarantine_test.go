@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
@@ -11,9 +12,12 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"github.com/deskbridge/deskbridge/server/internal/callback"
+	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/filter"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
@@ -74,17 +78,11 @@ func TestRedriveAfterTheDecoderWasMended(t *testing.T) {
 	if err != nil || !result.GetStored() || result.GetPosition() != 1 {
 		t.Fatalf("redriven after the fix: %v, %v", result, err)
 	}
-	reader := j.NewReader(0)
-	defer reader.Close()
-	records, err := reader.Next(ctx)
-	if err != nil || len(records) != 1 {
-		t.Fatalf("the journal has %v, %v", records, err)
-	}
-	event, err := decodeRecord(records[0])
-	if err != nil || event.GetId() != "r-1" || event.GetSessionId() != "s" || event.GetSdkAppId() != "7" ||
+	event := nextEvent(t, j)
+	if event.GetId() != "r-1" || event.GetSessionId() != "s" || event.GetSdkAppId() != "7" ||
 		!event.GetReceiveTime().AsTime().Equal(kept.GetReceiveTime().AsTime()) ||
 		event.GetCallback().GetClientIp() != "192.0.2.1" {
-		t.Errorf("the event is %v, %v; it was received at %v", event, err, kept.GetReceiveTime().AsTime())
+		t.Errorf("the event is %v; it was received at %v", event, kept.GetReceiveTime().AsTime())
 	}
 
 	// A second redrive, and the vendor's late repeat, change nothing.
@@ -97,6 +95,39 @@ func TestRedriveAfterTheDecoderWasMended(t *testing.T) {
 	if n := testutil.ToFloat64(mended.kept.WithLabelValues("duplicate", "SessionBegin")); n != 1 {
 		t.Errorf("%v duplicates counted, want 1", n)
 	}
+}
+
+// nextEvent is what a subscriber from the beginning receives first.
+func nextEvent(t *testing.T, j *journal.Journal) *deskbridgev1.SessionEvent {
+	t.Helper()
+	hub := fanout.New(fanout.Config{Journal: fanout.From(j)})
+	running, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- hub.Run(running) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	everything, err := filter.Compile(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscription, err := hub.Subscribe(fanout.Options{Filter: everything, Target: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer subscription.Close()
+	item, err := subscription.Next(t.Context())
+	if err != nil || item.Kind != fanout.Events {
+		t.Fatalf("the subscriber gets %v, %v", item, err)
+	}
+	batch := &deskbridgev1.EventBatch{}
+	if err := proto.Unmarshal(item.Events[0].Wire, batch); err != nil || len(batch.GetEvents()) != 1 {
+		t.Fatalf("the subscriber gets %v, %v", batch, err)
+	}
+	return batch.GetEvents()[0]
 }
 
 func TestDropAndGetQuarantined(t *testing.T) {
