@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 GO ?= go
-BIN := $(CURDIR)/bin
+BIN := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # Tools are built from pinned versions into bin/, so that their dependencies stay out of go.mod. A new version here
@@ -116,7 +116,7 @@ tools: $(BIN)/buf $(BIN)/golangci-lint $(GENERATORS) ## Build the pinned tools i
 # tool <module path> <version>: a tool is rebuilt when its pinned version differs from the one noted beside it.
 define tool
 	@mkdir -p $(BIN)
-	GOBIN=$(BIN) $(GO) install $(1)@$(2)
+	GOBIN=$(CURDIR)/$(BIN) $(GO) install $(1)@$(2)
 endef
 
 $(BIN)/buf: Makefile
