@@ -65,6 +65,7 @@ func TestBridgesOnACluster(t *testing.T) {
 func startClusterBridge(t *testing.T, urls string) *bridge {
 	t.Helper()
 	config := testConfig(t)
+	config.AckTimeout = server.DefaultConfig().AckTimeout // the spool takes over in a part of it
 	config.NATSURL = urls
 	config.MetricsAddr = "127.0.0.1:0"
 	return startBridge(t, config)

@@ -103,7 +103,7 @@ func TestCluster(t *testing.T) {
 		for range 20 {
 			read(t, first, 0, 1)
 		}
-		for deadline := time.Now().Add(10 * time.Second); cluster.Consumers("events") > 1; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); cluster.Consumers("events") > 1; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("the readers have left %d consumers, want only the tail's", cluster.Consumers("events"))
 			}
