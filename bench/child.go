@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// child is the bridge in a process of its own, so that its memory and its scheduler are not the load's.
+// child is the bridge, or what it is compared with, in a process of its own, so that its memory and its scheduler are not the load's.
 type child struct {
 	httpAddr, grpcAddr string
 	command            *exec.Cmd
@@ -21,13 +21,13 @@ type child struct {
 	out                *bufio.Scanner
 }
 
-// startChild runs this program again as the bridge.
-func startChild(ctx context.Context, dir string) (*child, error) {
+// startChild runs this program again, with a flag that says what to be.
+func startChild(ctx context.Context, flag string) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c := &child{command: exec.CommandContext(ctx, program, "--serve", dir)} //nolint:gosec // this very program
+	c := &child{command: exec.CommandContext(ctx, program, flag)} //nolint:gosec // this very program
 	c.command.Stderr = os.Stderr
 	if c.in, err = c.command.StdinPipe(); err != nil {
 		return nil, err
@@ -62,20 +62,35 @@ func (c *child) memory() (uint64, error) {
 	return strconv.ParseUint(c.out.Text(), 10, 64)
 }
 
-// serve is the child's side: the addresses on the first line, then an answer to each line, until the input ends.
+// serve is the child's side as the bridge.
 func serve(ctx context.Context, dir string) (err error) {
 	b, err := startBridge(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
-	fmt.Println(b.HTTPAddr(), b.GRPCAddr())
+	answer(b.HTTPAddr(), b.GRPCAddr())
+	return nil
+}
+
+// serveRelay is the child's side as a relay.
+func serveRelay(ctx context.Context) error {
+	httpAddr, grpcAddr, stop, err := startRelay(ctx)
+	if err != nil {
+		return err
+	}
+	answer(httpAddr, grpcAddr)
+	return stop()
+}
+
+// answer prints the addresses on the first line, then an answer to each line of the input, until that ends.
+func answer(httpAddr, grpcAddr string) {
+	fmt.Println(httpAddr, grpcAddr)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		if strings.TrimSpace(lines.Text()) == "memory" {
 			fmt.Println(memoryInUse())
 		}
 	}
-	return nil
 }
 
 func memoryInUse() uint64 {

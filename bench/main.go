@@ -21,6 +21,7 @@ type options struct {
 	Only     []string      `help:"Sections to run; all when absent: ${sections}."`
 	Duration time.Duration `default:"3s" help:"How long each throughput figure is measured."`
 	Serve    string        `hidden:"" help:"Be the bridge of a measurement, on this data directory."`
+	Relay    bool          `hidden:"" help:"Be the relay that the bridge is compared with."`
 }
 
 // section is one part of the report.
@@ -49,9 +50,12 @@ func main() {
 	kong.Parse(&o, kong.Vars{"sections": sectionNames()})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
-	if o.Serve != "" {
+	switch {
+	case o.Serve != "":
 		err = serve(ctx, o.Serve)
-	} else {
+	case o.Relay:
+		err = serveRelay(ctx)
+	default:
 		err = run(ctx, o)
 	}
 	stop()

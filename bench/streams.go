@@ -29,12 +29,15 @@ func withChild(ctx context.Context, measure func(c *child) error) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	c, err := startChild(ctx, dir)
+	return withChildAs(ctx, "--serve="+dir, measure)
+}
+
+func withChildAs(ctx context.Context, flag string, measure func(c *child) error) error {
+	c, err := startChild(ctx, flag)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
-	return measure(c)
+	return errors.Join(measure(c), c.stop())
 }
 
 // subscribers are open streams. Each hands what it gets to its own function.
@@ -211,20 +214,67 @@ func (a *arrivals) play(ctx context.Context, addr string, rate, count, readers i
 	return nil
 }
 
-// benchLatency measures the way from a callback's first byte to a subscriber, at a thousand a second.
+// benchLatency measures the way from a callback's first byte to a subscriber, at a thousand a second, beside what the
+// disk takes and what a relay takes that stores nothing.
 func benchLatency(ctx context.Context, o options, r *report) error {
 	const readers, rate = 100, 1000
-	return withChild(ctx, func(c *child) error {
-		a := &arrivals{}
-		s, err := subscribe(ctx, c.grpcAddr, readers, everything, a.take)
-		if err != nil {
+	r.table("From a callback to its subscribers, synced to disk in between", "through", "subscribers", "p50", "p99",
+		"p99 over a relay's")
+	var relayed time.Duration
+	measure := func(name string, readers int) func(c *child) error {
+		return func(c *child) error {
+			a := &arrivals{}
+			s, err := subscribe(ctx, c.grpcAddr, readers, everything, a.take)
+			if err != nil {
+				return err
+			}
+			err = a.play(ctx, c.httpAddr, rate, rate*int(3*o.Duration/time.Second), readers)
+			p99 := a.percentile(.99)
+			if relayed == 0 {
+				relayed = p99
+			}
+			r.row(name, readers, a.percentile(.5), p99, ratio(float64(p99)/float64(relayed)))
+			return errors.Join(err, s.close())
+		}
+	}
+	p50, p99, err := measureSync(o.Duration)
+	if err != nil {
+		return err
+	}
+	r.row("one write and its fsync, nothing else running", "", p50, p99, "")
+	for _, readers := range []int{1, readers} {
+		relayed = 0
+		if err := withChildAs(ctx, "--relay", measure("a relay that stores nothing", readers)); err != nil {
 			return err
 		}
-		err = a.play(ctx, c.httpAddr, rate, rate*int(3*o.Duration/time.Second), readers)
-		r.table("From a callback to its subscribers, synced to disk in between", "events", "subscribers", "p50", "p99")
-		r.row(perSecond(rate), readers, a.percentile(.5), a.percentile(.99))
-		return errors.Join(err, s.close())
-	})
+		if err := withChild(ctx, measure("deskbridge", readers)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureSync measures what the disk takes for one small write.
+func measureSync(duration time.Duration) (p50, p99 time.Duration, err error) {
+	file, err := os.CreateTemp("", "deskbridge-bench-")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	var took []time.Duration
+	for end := time.Now().Add(duration); time.Now().Before(end); {
+		began := time.Now()
+		if _, err := file.Write(vendorBody(0)); err != nil {
+			return 0, 0, err
+		}
+		if err := file.Sync(); err != nil {
+			return 0, 0, err
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	return took[len(took)/2], took[len(took)*99/100], nil
 }
 
 // benchSlow measures what one slow reader does to the others.
