@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// child is the bridge, or what it is compared with, in a process of its own, so that its memory and its scheduler are not the load's.
+// child is the bridge, or what it is compared with, in a process of its own, so that its memory and its scheduler are
+// not the load's.
 type child struct {
 	httpAddr, grpcAddr string
 	command            *exec.Cmd
