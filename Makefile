@@ -6,7 +6,6 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 GO ?= go
 BIN := bin
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # Tools are built from pinned versions into bin/, so that their dependencies stay out of go.mod. A new version here
 # rebuilds the tool: its name holds the version.
@@ -27,7 +26,7 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build deskbridge and deskctl into bin/
-	$(GO) build -trimpath -o $(BIN)/ ./server/cmd/deskbridge ./client/cmd/deskctl
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -o $(BIN)/ ./server/cmd/deskbridge ./client/cmd/deskctl
 
 .PHONY: run
 run: build ## Start the bridge on its embedded default (ARGS="--flag …")
@@ -48,6 +47,11 @@ generate: $(BIN)/buf $(GENERATORS) ## Regenerate gen/ from proto/
 .PHONY: test-browser
 test-browser: ## Read the event stream with a real browser; needs chromium
 	$(GO) test -race -count 1 -timeout 5m -tags browser -run '^TestBrowser' ./server
+
+.PHONY: test-rust
+test-rust: ## Build the consumer in Rust and have it read from a bridge; needs protoc and, to do anything, cargo
+	@if ! command -v cargo >/dev/null; then echo "skipped: cargo is not installed"; exit; fi; \
+	$(GO) test -count 1 -timeout 15m -tags rust -run '^TestRustExample$$' ./server/cmd/deskbridge
 
 KILLS ?= 100
 CUTS ?= 20

@@ -27,16 +27,20 @@ type cli struct {
 	File kong.ConfigFlag `name:"config" help:"Read settings from this YAML file; flags and the environment win over it."`
 
 	server.Config `embed:""`
+
+	ShowVersion bool     `name:"version" env:"-" help:"Print the version and leave."`
+	Serve       struct{} `cmd:"" default:"1" help:"Run the bridge."`
+	Version     struct{} `cmd:"" help:"Print the version and leave."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-func run(ctx context.Context, args []string, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var cli cli
 	parser := kong.Must(&cli,
 		kong.Name("deskbridge"),
@@ -44,15 +48,21 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		kong.DefaultEnvars("DESKBRIDGE"),
 		kong.Configuration(loadFile),
 	)
-	if _, err := parser.Parse(args); err != nil {
+	parsed, err := parser.Parse(args)
+	if err != nil {
 		fmt.Fprintln(stderr, "deskbridge:", err)
 		return exitUsage
+	}
+	if cli.ShowVersion || parsed.Command() == "version" {
+		fmt.Fprintln(stdout, version())
+		return 0
 	}
 	if err := cli.Validate(); err != nil {
 		fmt.Fprintln(stderr, "deskbridge:", err)
 		return exitUsage
 	}
 	logger := newLogger(stderr, cli.LogFormat, cli.LogLevel)
+	logger.Info("deskbridge is starting", "build", version())
 	if err := serve(ctx, cli, logger); err != nil {
 		logger.Error("deskbridge failed", "error", err)
 		return exitFailure
