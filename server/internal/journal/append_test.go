@@ -174,7 +174,7 @@ func TestClosedJournalRefuses(t *testing.T) {
 	closeJournal(t, j)
 	_, appendErr := j.Append(t.Context(), entry(1))
 	_, boundsErr := j.Bounds(t.Context())
-	_, sessionErr := j.Session(t.Context(), "", "a", 0, 1)
+	_, _, sessionErr := j.Session(t.Context(), "", "a", 0, 1)
 	_, positionErr := j.PositionAt(t.Context(), time.Now())
 	_, quarantineErr := j.Quarantine().Put(t.Context(), nil)
 	for name, err := range map[string]error{

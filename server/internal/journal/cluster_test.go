@@ -66,7 +66,7 @@ func TestCluster(t *testing.T) {
 		checkSession(t, second, "", "session 3", "event 3", "event 13", "event 23")
 		checkSession(t, first, "1400000000", "session 0", "event 10", "event 20", "event 30")
 		checkSession(t, first, "", "unknown")
-		page, err := first.Session(t.Context(), "", "session 3", 3, 1)
+		page, _, err := first.Session(t.Context(), "", "session 3", 3, 1)
 		if err != nil || len(page) != 1 || page[0].Position != 13 {
 			t.Errorf("page: got %v, %v", page, err)
 		}

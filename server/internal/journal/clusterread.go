@@ -72,47 +72,56 @@ func (c *cluster) positionAt(ctx context.Context, t time.Time) (uint64, error) {
 // Session implements log.
 func (c *cluster) Session(
 	ctx context.Context, appID, sessionID string, after uint64, limit int,
-) ([]Record, error) {
-	records, err := c.session(ctx, sessionFilter(appID, sessionID), after, limit)
+) (records []Record, more bool, err error) {
+	records, more, err = c.session(ctx, sessionFilter(appID, sessionID), after, limit)
 	if err != nil {
 		err = fmt.Errorf("journal: session: %w", err)
 	}
-	return records, err
+	return records, more, err
 }
 
 // session takes what a replica has in one go, and asks the leader whether there is more.
-func (c *cluster) session(ctx context.Context, filter string, after uint64, limit int) ([]Record, error) {
-	var records []Record
-	for len(records) < limit {
-		want := limit - len(records)
-		messages, err := c.directGet(ctx, want, jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchSeq(after+1))
-		if err != nil {
-			return records, err
-		}
-		if !isComplete(messages, want) {
-			messages = nil // the replica has damage: the leader helps over it
-		}
-		page, err := unframeAll(messages)
-		if err != nil {
-			return records, err
-		}
+func (c *cluster) session(
+	ctx context.Context, filter string, after uint64, limit int,
+) (records []Record, more bool, err error) {
+	for {
+		page, more, err := c.sessionPage(ctx, filter, after, limit-len(records))
 		records = append(records, page...)
+		if err != nil || more || len(records) == limit {
+			return records, more, err
+		}
 		if len(page) > 0 {
 			after = page[len(page)-1].Position
 		}
-		if len(records) == limit {
-			break
-		}
 		next, err := c.ask(ctx, leaderRequest{Seq: after + 1, NextFor: filter})
 		if errors.Is(err, ErrNotFound) {
-			return records, nil
+			return records, false, nil
 		}
 		if err != nil {
-			return records, err
+			return records, false, err
 		}
 		records, after = append(records, next), next.Position
+		if len(records) == limit {
+			return records, true, nil // perhaps
+		}
 	}
-	return records, nil
+}
+
+// sessionPage is what a replica has; none when it has damage: the leader helps over it.
+func (c *cluster) sessionPage(
+	ctx context.Context, filter string, after uint64, limit int,
+) (page []Record, more bool, err error) {
+	messages, err := c.directGet(ctx, limit,
+		jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchSeq(after+1), pageBound(limit))
+	if err != nil {
+		return nil, false, err
+	}
+	more, complete := judgePage(messages, limit)
+	if !complete {
+		return nil, false, nil
+	}
+	page, err = unframeAll(messages)
+	return page, more, err
 }
 
 // Record implements log.

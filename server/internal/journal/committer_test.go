@@ -53,7 +53,7 @@ func TestNothingIsSeenBeforeItIsSynced(t *testing.T) {
 	if bounds, err := j.Bounds(t.Context()); err != nil || bounds.Latest != 0 {
 		t.Errorf("before the sync: got head %d, %v, want 0", bounds.Latest, err)
 	}
-	if records, err := j.Session(t.Context(), "", "", 0, 1); err != nil || len(records) != 0 {
+	if records, _, err := j.Session(t.Context(), "", "", 0, 1); err != nil || len(records) != 0 {
 		t.Errorf("before the sync: got %d records of the session, %v", len(records), err)
 	}
 	close(disk)

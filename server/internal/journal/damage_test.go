@@ -257,7 +257,7 @@ func checkFlippedSessions(t *testing.T, j *local, last int) {
 		if session == 0 {
 			want = last / 7
 		}
-		records, err := j.Session(t.Context(), "", fmt.Sprint(session), 0, last)
+		records, _, err := j.Session(t.Context(), "", fmt.Sprint(session), 0, last)
 		if err == nil && len(records) != want {
 			t.Fatalf("session %d: got %d records and no error, want %d", session, len(records), want)
 		}

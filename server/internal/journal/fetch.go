@@ -57,12 +57,26 @@ func directGet(
 	return messages, nil
 }
 
-// isComplete is false when the engine's index has more messages than it delivered: it passes over what it can't read.
-func isComplete(messages []*jetstream.RawStreamMsg, limit int) bool {
-	if len(messages) == 0 || len(messages) == limit {
-		return true
+// pageBytes is where a page of records ends that could have more of them: it is in memory as a whole.
+const pageBytes = 8 << 20
+
+// pageBound has the engine end a page. It counts subjects and headers as well, so it gets more room: then it is
+// pageBytes of data that tell why a page has ended.
+func pageBound(limit int) jetstreamext.GetBatchOpt {
+	return jetstreamext.GetBatchMaxBytes(pageBytes + limit*headerRoom)
+}
+
+// judgePage tells of what the engine delivered within pageBound whether its index has more behind it, and whether it is
+// complete: when neither bound ended the page, the engine has passed over what it can't read.
+func judgePage(messages []*jetstream.RawStreamMsg, limit int) (more, complete bool) {
+	if len(messages) == 0 || messages[len(messages)-1].Header.Get("Nats-Num-Pending") == "0" {
+		return false, true
 	}
-	return messages[len(messages)-1].Header.Get("Nats-Num-Pending") == "0"
+	bytes := 0
+	for _, message := range messages {
+		bytes += len(message.Data)
+	}
+	return true, len(messages) == limit || bytes >= pageBytes
 }
 
 // Record implements log.

@@ -17,7 +17,7 @@ type log interface {
 	NewReader(after uint64) Reader
 	Bounds(ctx context.Context) (Bounds, error)
 	PositionAt(ctx context.Context, t time.Time) (uint64, error)
-	Session(ctx context.Context, appID, sessionID string, after uint64, limit int) ([]Record, error)
+	Session(ctx context.Context, appID, sessionID string, after uint64, limit int) (_ []Record, more bool, _ error)
 	Record(ctx context.Context, position uint64) (Record, error)
 	Quarantine() *Quarantine
 	Epoch() string
@@ -86,9 +86,12 @@ func (j *Journal) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
 }
 
 // Session returns the retained records of one session behind the position after, oldest first and at most limit of
-// them. With appID "" it is the session of that id in any app. The records come together with ErrDamaged when others,
-// perhaps of this session, can't be read.
-func (j *Journal) Session(ctx context.Context, appID, sessionID string, after uint64, limit int) ([]Record, error) {
+// them; fewer when they are large. When there may be more it says so: they are behind the last one's position. With
+// appID "" it is the session of that id in any app. The records come together with ErrDamaged when others, perhaps of
+// this session, can't be read.
+func (j *Journal) Session(
+	ctx context.Context, appID, sessionID string, after uint64, limit int,
+) (records []Record, more bool, err error) {
 	return j.log.Session(ctx, appID, sessionID, after, limit)
 }
 

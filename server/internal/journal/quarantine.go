@@ -65,25 +65,27 @@ func (q *Quarantine) Get(ctx context.Context, id uint64) (QuarantineRecord, erro
 	return quarantineRecord(message)
 }
 
-// List returns up to limit records with an ID above after, in order of ID. With ErrDamaged they come without those that
-// can't be read.
-func (q *Quarantine) List(ctx context.Context, after uint64, limit int) ([]QuarantineRecord, error) {
-	messages, err := q.log.directGet(ctx, quarantineStream, limit, jetstreamext.GetBatchSeq(after+1))
+// List returns up to limit records with an ID above after, in order of ID; fewer when they are large. When there are
+// more it says so: they are behind the last one's ID. With ErrDamaged they come without those that can't be read.
+func (q *Quarantine) List(
+	ctx context.Context, after uint64, limit int,
+) (records []QuarantineRecord, more bool, err error) {
+	messages, err := q.log.directGet(ctx, quarantineStream, limit, jetstreamext.GetBatchSeq(after+1), pageBound(limit))
 	if err != nil {
-		return nil, fmt.Errorf("journal: quarantine: %w", err)
+		return nil, false, fmt.Errorf("journal: quarantine: %w", err)
 	}
-	records := make([]QuarantineRecord, 0, len(messages))
 	for _, message := range messages {
 		record, err := quarantineRecord(message)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		records = append(records, record)
 	}
-	if !isComplete(messages, limit) {
-		return records, fmt.Errorf("journal: quarantine: %w: some records can't be read", ErrDamaged)
+	more, complete := judgePage(messages, limit)
+	if !complete {
+		return records, false, fmt.Errorf("journal: quarantine: %w: some records can't be read", ErrDamaged)
 	}
-	return records, nil
+	return records, more, nil
 }
 
 // Delete removes the record for good, or returns ErrNotFound.

@@ -23,11 +23,11 @@ func TestQuarantineKeepsUntilDeleted(t *testing.T) {
 	closeJournal(t, j)
 	q := open(t, config).Quarantine()
 
-	records, err := q.List(t.Context(), 0, 10)
+	records, _, err := q.List(t.Context(), 0, 10)
 	if err != nil || len(records) != 2 || string(records[0].Data) != "one" || string(records[1].Data) != "three" {
 		t.Errorf("list: got %v, %v", records, err)
 	}
-	if records, err = q.List(t.Context(), records[0].ID, 10); err != nil || len(records) != 1 {
+	if records, _, err = q.List(t.Context(), records[0].ID, 10); err != nil || len(records) != 1 {
 		t.Errorf("list behind the first: got %v, %v", records, err)
 	}
 	if record, err := q.Get(t.Context(), 3); err != nil || string(record.Data) != "three" || record.StoreTime.IsZero() {

@@ -83,7 +83,7 @@ func checkTrimmed(t *testing.T, j *local, all []Record) {
 	if _, err := collect(t, j, 4); !errors.Is(err, ErrTrimmed) {
 		t.Errorf("behind 4: got %v, want ErrTrimmed", err)
 	}
-	if session, err := j.Session(t.Context(), "", "1", 0, 10); err != nil || len(session) != 1 || session[0].Position != 7 {
+	if session, _, err := j.Session(t.Context(), "", "1", 0, 10); err != nil || len(session) != 1 || session[0].Position != 7 {
 		t.Errorf("session: got %v, %v, want position 7", session, err)
 	}
 	if position, err := j.PositionAt(t.Context(), all[0].StoreTime); err != nil || position != 5 {

@@ -8,43 +8,39 @@ import (
 )
 
 // Session implements log.
-func (l *local) Session(ctx context.Context, appID, sessionID string, after uint64, limit int) ([]Record, error) {
+func (l *local) Session(
+	ctx context.Context, appID, sessionID string, after uint64, limit int,
+) (records []Record, more bool, err error) {
 	if l.isClosed() {
-		return nil, ErrClosed
+		return nil, false, ErrClosed
 	}
 	after = max(after, l.checkpoint.load().Floor)
 	durable, _ := l.durable.load()
-	records, complete, err := l.fetchSession(ctx, sessionFilter(appID, sessionID), after, limit)
-	if err == nil && !complete {
-		err = &DamageError{after + 1, durable}
-	}
+	records, more, err = l.fetchSession(ctx, sessionFilter(appID, sessionID), after, durable, limit)
 	if err == nil {
 		err = l.missing(ctx, after)
 	}
 	if err != nil {
 		err = fmt.Errorf("journal: session: %w", err)
 	}
-	return upTo(records, durable), err
+	return records, more, err
 }
 
-// fetchSession returns complete false when the engine passed over something.
 func (l *local) fetchSession(
-	ctx context.Context, filter string, after uint64, limit int,
-) (records []Record, complete bool, err error) {
+	ctx context.Context, filter string, after, durable uint64, limit int,
+) (records []Record, more bool, err error) {
 	messages, err := l.directGet(ctx, eventsStream, limit,
-		jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchSeq(after+1))
+		jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchSeq(after+1), pageBound(limit))
 	if err != nil {
 		return nil, false, err
 	}
+	more, complete := judgePage(messages, limit)
 	records, err = unframeAll(messages)
-	return records, isComplete(messages, limit), err
-}
-
-func upTo(records []Record, position uint64) []Record {
-	for i, record := range records {
-		if record.Position > position {
-			return records[:i]
-		}
+	if err == nil && !complete {
+		err = &DamageError{after + 1, durable}
 	}
-	return records
+	for len(records) > 0 && records[len(records)-1].Position > durable {
+		records, more = records[:len(records)-1], false // they will be there in a moment
+	}
+	return records, more, err
 }

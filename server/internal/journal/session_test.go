@@ -35,7 +35,7 @@ func TestSessionsAreNotConfused(t *testing.T) {
 
 func checkSession(t *testing.T, j *journal.Journal, appID, sessionID string, want ...string) {
 	t.Helper()
-	records, err := j.Session(t.Context(), appID, sessionID, 0, 100)
+	records, _, err := j.Session(t.Context(), appID, sessionID, 0, 100)
 	if err != nil {
 		t.Fatalf("app %q session %q: %v", appID, sessionID, err)
 	}
@@ -53,21 +53,40 @@ func TestSessionIsPaged(t *testing.T) {
 	t.Parallel()
 	j := open(t, journal.Config{})
 	appendEntries(t, j, 1, 95)
-	var positions []uint64
-	for after := uint64(0); ; {
-		page, err := j.Session(t.Context(), "", "session 3", after, 4)
-		if err != nil {
-			t.Fatal(err)
+	for limit, wantPages := range map[int]int{1: 10, 4: 3, 5: 2, 10: 1, 100: 1} {
+		positions, pages := readSession(t, j, "session 3", limit)
+		if len(positions) != 10 || positions[0] != 3 || positions[9] != 93 || pages != wantPages {
+			t.Errorf("limit %d: got positions %v on %d pages, want 3, 13, … 93 on %d", limit, positions, pages, wantPages)
 		}
-		if len(page) == 0 {
-			break
+	}
+}
+
+func readSession(t *testing.T, j *journal.Journal, session string, limit int) (positions []uint64, pages int) {
+	t.Helper()
+	for after, more := uint64(0), true; more; {
+		var page []journal.Record
+		var err error
+		if page, more, err = j.Session(t.Context(), "", session, after, limit); err != nil || len(page) == 0 {
+			t.Fatalf("page %d: %d records, %v", pages, len(page), err)
 		}
 		for _, record := range page {
 			positions = append(positions, record.Position)
 		}
 		after = positions[len(positions)-1]
+		pages++
 	}
-	if len(positions) != 10 || positions[0] != 3 || positions[9] != 93 {
-		t.Errorf("got positions %v, want 3, 13, … 93", positions)
+	return positions, pages
+}
+
+func TestPageOfLargeRecordsIsBounded(t *testing.T) {
+	t.Parallel()
+	j := open(t, journal.Config{})
+	const records = 20
+	for range records {
+		appendEntry(t, j, journal.Entry{SessionID: "large", Data: make([]byte, journal.MaxRecordBytes)})
+	}
+	positions, pages := readSession(t, j, "large", 100)
+	if len(positions) != records || pages != 3 {
+		t.Errorf("got %d records on %d pages, want %d on 3", len(positions), pages, records)
 	}
 }

@@ -90,7 +90,7 @@ func checkAway(t *testing.T, j *journal.Journal, tail journal.Reader) {
 			return err
 		},
 		"session": func(ctx context.Context) error {
-			_, err := j.Session(ctx, "", "session 1", 0, 10)
+			_, _, err := j.Session(ctx, "", "session 1", 0, 10)
 			return err
 		},
 		"record": func(ctx context.Context) error {

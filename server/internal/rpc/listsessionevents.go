@@ -44,11 +44,11 @@ func (s *SessionEvents) ListSessionEvents(
 	if err != nil {
 		return nil, err
 	}
-	records, err := s.config.Journal.Session(ctx, req.GetSdkAppId(), req.GetSessionId(), after, limit+1)
+	records, more, err := s.config.Journal.Session(ctx, req.GetSdkAppId(), req.GetSessionId(), after, limit)
 	if err != nil {
 		return nil, classify(err)
 	}
-	page, err := s.page(records, limit)
+	page, err := s.page(records, more)
 	return page, classify(err)
 }
 
@@ -67,15 +67,14 @@ func (s *SessionEvents) pageStart(token string) (uint64, error) {
 	return cursor.Position, nil
 }
 
-// page makes the answer of at most limit records; one more says that there is a next page.
-func (s *SessionEvents) page(records []journal.Record, limit int) (*deskbridgev1.ListSessionEventsResponse, error) {
+// page makes the answer of as many records as fit into one. more says that there are others behind them.
+func (s *SessionEvents) page(records []journal.Record, more bool) (*deskbridgev1.ListSessionEventsResponse, error) {
 	response := &deskbridgev1.ListSessionEventsResponse{}
 	size := 0
 	for i, record := range records {
 		size += len(record.Data)
-		if i == limit || (i > 0 && size > maxPageBytes) {
-			token := journal.Cursor{Epoch: s.config.Journal.Epoch(), Position: records[i-1].Position}
-			response.NextPageToken = token.String()
+		if i > 0 && size > maxPageBytes {
+			more = true
 			break
 		}
 		event, err := decodeRecord(record)
@@ -83,6 +82,11 @@ func (s *SessionEvents) page(records []journal.Record, limit int) (*deskbridgev1
 			return nil, err
 		}
 		response.Events = append(response.Events, event)
+	}
+	if last := len(response.GetEvents()) - 1; more && last >= 0 {
+		response.NextPageToken = journal.Cursor{
+			Epoch: s.config.Journal.Epoch(), Position: response.GetEvents()[last].GetPosition(),
+		}.String()
 	}
 	return response, nil
 }

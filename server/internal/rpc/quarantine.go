@@ -60,22 +60,21 @@ func (c *Callbacks) ListQuarantinedCallbacks(
 			return nil, invalid("page_token", "not a token of this method")
 		}
 	}
-	records, err := c.config.Journal.Quarantine().List(ctx, after, limit+1)
+	records, more, err := c.config.Journal.Quarantine().List(ctx, after, limit)
 	if err != nil {
 		return nil, classify(err)
 	}
 	response := &deskbridgev1.ListQuarantinedCallbacksResponse{}
-	for i, record := range records {
-		if i == limit {
-			response.NextPageToken = strconv.FormatUint(records[i-1].ID, 10)
-			break
-		}
+	for _, record := range records {
 		kept, err := decodeQuarantined(record)
 		if err != nil {
 			return nil, classify(err)
 		}
 		kept.Body = nil
 		response.Callbacks = append(response.Callbacks, kept)
+	}
+	if more {
+		response.NextPageToken = strconv.FormatUint(records[len(records)-1].ID, 10)
 	}
 	return response, nil
 }
