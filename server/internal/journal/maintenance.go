@@ -12,8 +12,10 @@ const (
 	trimTimeout = time.Minute
 )
 
-// maintain keeps an eye on the disk and on the retention until the journal is closed.
+// maintain keeps an eye on the disk and on the retention until the journal is closed. It begins with what expired while
+// the journal was closed.
 func (l *local) maintain(ctx context.Context) {
+	l.trimExpired(ctx)
 	diskTicker, trimTicker := time.NewTicker(diskInterval), time.NewTicker(trimInterval)
 	defer diskTicker.Stop()
 	defer trimTicker.Stop()
@@ -22,13 +24,17 @@ func (l *local) maintain(ctx context.Context) {
 		case <-diskTicker.C:
 			l.report(l.disk.check())
 		case <-trimTicker.C:
-			ctx, cancel := context.WithTimeout(ctx, trimTimeout)
-			l.report(l.trim(ctx, l.config.expiry()))
-			cancel()
+			l.trimExpired(ctx)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func (l *local) trimExpired(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
+	defer cancel()
+	l.report(l.trim(ctx, l.config.expiry()))
 }
 
 func (l *local) report(err error) {

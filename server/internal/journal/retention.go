@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 // trim removes what was stored before a time, and the oldest beyond MaxBytes.
 func (l *local) trim(ctx context.Context, before time.Time) error {
-	expired, err := l.positionAt(ctx, before)
+	expired, err := l.expired(ctx, before)
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
@@ -29,6 +30,21 @@ func (l *local) trim(ctx context.Context, before time.Time) error {
 		}
 	}
 	return l.removeBlocks(ctx, blocks)
+}
+
+// expired returns the last position that was stored before a time; the floor while that one can't be read: records that
+// are lost must not pass for trimmed.
+func (l *local) expired(ctx context.Context, before time.Time) (uint64, error) {
+	floor := l.checkpoint.load().Floor
+	position, err := l.positionAt(ctx, before)
+	if err != nil || position <= floor {
+		return floor, err
+	}
+	err = l.checkReadable(ctx, position)
+	if _, damaged := errors.AsType[*DamageError](err); damaged {
+		return floor, nil
+	}
+	return position, err
 }
 
 // expiry is when the oldest retained records were stored.

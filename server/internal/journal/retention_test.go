@@ -157,3 +157,34 @@ func TestExcess(t *testing.T) {
 		}
 	}
 }
+
+func TestTrimsWhatExpiredWhileClosed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	fill(t, j, 9, 10)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j, err := openLocal(t.Context(), Config{Dir: dir, AckTimeout: time.Minute, Retention: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for deadline := time.Now().Add(trimInterval); ; time.Sleep(10 * time.Millisecond) {
+		bounds, err := j.Bounds(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bounds.Count == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("bounds: got %+v, want no record", bounds)
+		}
+	}
+}
