@@ -9,7 +9,7 @@ import (
 // A consumer's program must not grow by the bridge it talks to, nor be bound to the libraries that one happens to use.
 func TestImportsNothingOfTheServer(t *testing.T) {
 	t.Parallel()
-	output, err := exec.Command("go", "list", "-deps", "./...").CombinedOutput()
+	output, err := exec.Command("go", "list", "-deps", ".", "./cmd/...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, output)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/webhook"
+	"github.com/deskbridge/deskbridge/client/internal/webhook"
 )
 
 // Exit codes.

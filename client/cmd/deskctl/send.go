@@ -10,7 +10,7 @@ import (
 
 	"github.com/deskbridge/deskbridge/client"
 	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/render"
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/webhook"
+	"github.com/deskbridge/deskbridge/client/internal/webhook"
 )
 
 // webhookFlags say where callbacks go, and as whose.

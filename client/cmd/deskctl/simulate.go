@@ -12,7 +12,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/player"
+	"github.com/deskbridge/deskbridge/client/internal/player"
 )
 
 type simulateCommand struct {

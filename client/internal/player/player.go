@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/simulate"
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/webhook"
+	"github.com/deskbridge/deskbridge/client/internal/simulate"
+	"github.com/deskbridge/deskbridge/client/internal/webhook"
 )
 
 // Config says what to play, and how.

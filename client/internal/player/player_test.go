@@ -17,8 +17,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/simulate"
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/webhook"
+	"github.com/deskbridge/deskbridge/client/internal/simulate"
+	"github.com/deskbridge/deskbridge/client/internal/webhook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/simulate"
+	"github.com/deskbridge/deskbridge/client/internal/simulate"
 )
 
 // Record writes a line of JSON for each acknowledged callback: what a reader of the bridge must see. Each line is

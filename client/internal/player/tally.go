@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/deskbridge/deskbridge/client/cmd/deskctl/internal/webhook"
+	"github.com/deskbridge/deskbridge/client/internal/webhook"
 )
 
 // Summary is what became of a run.
