@@ -21,7 +21,7 @@ import (
 type Config struct {
 	HTTPAddr    string `name:"http-addr" default:"127.0.0.1:8080" help:"Address of the HTTP listener: the webhook, and the event stream as JSON. Port 0 picks a free one."`
 	GRPCAddr    string `name:"grpc-addr" default:"127.0.0.1:9090" help:"Address of the gRPC listener. Port 0 picks a free one."`
-	MetricsAddr string `name:"metrics-addr" help:"Address of the listener for Prometheus, at every path. None: no metrics are served."`
+	MetricsAddr string `name:"metrics-addr" help:"Address of the listener for Prometheus, at every path but /livez and /readyz. None: no metrics are served."`
 	DataDir     string `name:"data-dir" default:"data" type:"path" help:"Directory of the journal. One process at a time."`
 	LogFormat   string `name:"log-format" default:"text" enum:"text,json" help:"Form of the log on standard error: text or json."`
 	LogLevel    string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least severe log lines that are written."`
@@ -48,11 +48,12 @@ type Config struct {
 	Replicas        int    `name:"replicas" default:"3" help:"NATS servers that keep each event: 1, 3 or 5. An event is stored when most of them have it."`
 	SpoolMaxBytes   int64  `name:"spool-max-bytes" default:"1073741824" help:"Events that the NATS servers can't take wait in the data directory, up to this size in bytes; then callbacks are answered with 503."`
 
-	MaxStreams   int           `name:"max-streams" default:"10000" help:"Event streams open at once, gRPC and HTTP together; more are refused. One costs some 25 KiB, and its connection as much again."`
-	MaxStreamAge time.Duration `name:"max-stream-age" default:"0s" help:"A stream that has lasted this long, give or take a tenth, is told to reconnect, so that streams spread over the bridges behind a balancer. 0 sets no bound."`
-	SendTimeout  time.Duration `name:"send-timeout" default:"30s" help:"A stream whose reader takes nothing for this long is cut."`
-	DrainTimeout time.Duration `name:"drain-timeout" default:"10s" help:"Longest time that a shutdown waits for callbacks and streams to end."`
-	DrainSpread  time.Duration `name:"drain-spread" default:"2s" help:"On a shutdown readers are told to reconnect after a random delay of up to this."`
+	MaxStreams    int           `name:"max-streams" default:"10000" help:"Event streams open at once, gRPC and HTTP together; more are refused. One costs some 25 KiB, and its connection as much again."`
+	MaxStreamAge  time.Duration `name:"max-stream-age" default:"0s" help:"A stream that has lasted this long, give or take a tenth, is told to reconnect, so that streams spread over the bridges behind a balancer. 0 sets no bound."`
+	SendTimeout   time.Duration `name:"send-timeout" default:"30s" help:"A stream whose reader takes nothing for this long is cut."`
+	ShutdownDelay time.Duration `name:"shutdown-delay" default:"0s" help:"On a shutdown the bridge says that it is not ready, and serves on, for this long: as long as a balancer takes to notice."`
+	DrainTimeout  time.Duration `name:"drain-timeout" default:"10s" help:"Longest time that a shutdown waits for callbacks and streams to end, behind --shutdown-delay."`
+	DrainSpread   time.Duration `name:"drain-spread" default:"2s" help:"On a shutdown readers are told to reconnect after a random delay of up to this."`
 }
 
 // maxCallbackBody is what the quarantine can keep of one callback, less room for what is kept beside its body.
@@ -92,8 +93,8 @@ func (c *Config) Validate() error {
 	if c.CallbackBody > maxCallbackBody {
 		errs = append(errs, fmt.Errorf("--callback-max-body must be at most %d", maxCallbackBody))
 	}
-	if c.MaxStreamAge < 0 || c.DrainSpread < 0 {
-		errs = append(errs, errors.New("--max-stream-age and --drain-spread must not be negative"))
+	if c.MaxStreamAge < 0 || c.DrainSpread < 0 || c.ShutdownDelay < 0 {
+		errs = append(errs, errors.New("--max-stream-age, --drain-spread and --shutdown-delay must not be negative"))
 	}
 	errs = append(errs, c.validateNATS())
 	if len(c.SDKAppIDs) == 0 && !isLoopback(c.HTTPAddr) {

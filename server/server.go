@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,6 +41,8 @@ type Server struct {
 	hub             *fanout.Hub
 	events          *rpc.SessionEvents
 	callbacks       *rpc.Callbacks
+	gateway         *gateway.Gateway
+	probes          *probes
 	health          *health.Server
 	grpc            *grpc.Server
 	http            *http.Server
@@ -56,6 +59,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *Server, er
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	logger = slog.New(gateway.LogRequestIDs(logger.Handler()))
 	s := &Server{config: config, logger: logger, metrics: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
@@ -133,6 +137,7 @@ func (s *Server) buildGRPC() {
 		Signed: s.authenticator.Signed(), Decode: callback.Decode,
 	})
 	s.health = health.NewServer()
+	s.probes = &probes{journal: s.journal, hub: s.hub}
 	s.grpc = grpc.NewServer(grpcOptions(s.config.MaxStreams)...)
 	deskbridgev1.RegisterSessionEventServiceServer(s.grpc, s.events)
 	deskbridgev1.RegisterQuarantineServiceServer(s.grpc, s.callbacks)
@@ -140,8 +145,19 @@ func (s *Server) buildGRPC() {
 	reflection.Register(s.grpc)
 }
 
+// ownServices are the names of the contract's services on the gRPC port.
+func (s *Server) ownServices() (names []string) {
+	for name := range s.grpc.GetServiceInfo() {
+		if strings.HasPrefix(name, string(deskbridgev1.File_deskbridge_v1_session_event_proto.Package())) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func (s *Server) buildHTTP() error {
-	handler, err := gateway.New(gateway.Config{
+	var err error
+	s.gateway, err = gateway.New(gateway.Config{
 		Callbacks:     s.callbacks,
 		Events:        s.loopbackConn,
 		Authenticator: s.authenticator,
@@ -156,7 +172,7 @@ func (s *Server) buildHTTP() error {
 		return err
 	}
 	s.http = &http.Server{
-		Handler:           handler,
+		Handler:           s.partWhenClosing(s.probes.handle(s.gateway)),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -172,7 +188,7 @@ func (s *Server) buildMetrics() {
 		s.metrics.MustRegister(newSpoolCollector(s.journal))
 	}
 	s.metricsHTTP = &http.Server{
-		Handler:           promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
+		Handler:           s.probes.handle(promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})),
 		ReadHeaderTimeout: headerTimeout,
 	}
 }
@@ -193,10 +209,11 @@ func (s *Server) MetricsAddr() string {
 
 // Run serves until ctx ends or a part fails, then shuts down and closes everything. It returns nil after a clean end.
 func (s *Server) Run(ctx context.Context) error {
-	tailCtx, stopTail := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopTail()
+	lastCtx, stopLast := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLast()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.hub.Run(tailCtx) })
+	group.Go(func() error { return s.hub.Run(lastCtx) })
+	group.Go(func() error { s.probes.report(lastCtx, s.health, s.ownServices()); return nil })
 	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.loopback)) })
 	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.grpcListener)) })
 	group.Go(func() error { return ignoreClosed(s.http.Serve(s.httpListener)) })
@@ -205,40 +222,64 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	group.Go(func() error {
 		<-ctx.Done()
-		return s.shutdown(stopTail)
+		return s.shutdown(stopLast)
 	})
-	s.health.SetServingStatus("", healthv1.HealthCheckResponse_SERVING)
-	s.health.SetServingStatus(deskbridgev1.SessionEventService_ServiceDesc.ServiceName,
-		healthv1.HealthCheckResponse_SERVING)
 	s.logger.Info("deskbridge is ready", "http", s.HTTPAddr(), "grpc", s.GRPCAddr(),
 		"callbacks", s.config.callbackMode(s.authenticator.Signed()))
 	err := group.Wait()
 	return errors.Join(err, s.Close())
 }
 
-// shutdown ends everything that serves, in the order that loses nothing. All of it together is bounded by DrainTimeout.
+// shutdown ends everything that serves, in the order that loses nothing.
 //
-//  1. Health says NOT_SERVING, so that balancers look elsewhere.
-//  2. Streams are told to drain and end: those over gRPC, and with them those over HTTP.
-//  3. The HTTP listener closes; callbacks under way are answered.
+//  1. Readiness is off, over HTTP and gRPC, for ShutdownDelay: balancers look elsewhere while all is still served. Each
+//     answer over HTTP closes its connection, at its end, so that the sender takes a new one to another bridge.
+//  2. The HTTP listener closes, and connections without a request; callbacks under way are answered. A callback that
+//     is sent at the very moment its connection closes was not read: no byte of an answer comes, and sending it again
+//     is right. The delay is what makes that rare: a connection in use is never closed under its sender.
+//  3. Streams are told to drain and end, over gRPC and HTTP. What they have not had by then waits in the journal.
 //  4. The gRPC listener closes; calls under way are answered, what is left then is cut.
 //  5. The tail stops, and the metrics, which have shown all of this.
 //
-// The journal closes last, in Close: until then a callback can be stored and a reader served.
-func (s *Server) shutdown(stopTail context.CancelFunc) error {
-	s.logger.Info("deskbridge is shutting down")
+// The journal closes last, in Close: until then a callback can be stored and a reader served. Steps 2 to 4 together are
+// bounded by DrainTimeout.
+func (s *Server) shutdown(stopLast context.CancelFunc) error {
+	s.logger.Info("deskbridge is shutting down", "delay", s.config.ShutdownDelay)
+	s.probes.off.Store(true)
+	s.health.Shutdown()
+	time.Sleep(s.config.ShutdownDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
-	s.health.Shutdown()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stopHTTP(ctx) }()
+	answered := s.gateway.AwaitCallbacks(ctx)
 	drained := s.events.Drain(ctx)
-	stopped := s.http.Shutdown(ctx)
-	if stopped != nil {
+	httpStopped := <-stopped
+	stopGRPC(ctx, s.grpc)
+	stopLast()
+	_ = s.metricsHTTP.Close()
+	return errors.Join(wrap("finish the callbacks", answered), wrap("drain the streams", drained),
+		wrap("close the HTTP listener", httpStopped))
+}
+
+// stopHTTP returns when all requests have been answered, or cuts them when ctx ends.
+func (s *Server) stopHTTP(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
 		_ = s.http.Close()
 	}
-	stopGRPC(ctx, s.grpc)
-	stopTail()
-	_ = s.metricsHTTP.Close()
-	return errors.Join(wrap("drain the streams", drained), wrap("finish the callbacks", stopped))
+	return err
+}
+
+// partWhenClosing makes connections end with the answer from the beginning of a shutdown on. To close those that look
+// idle instead, as net/http would, loses the callbacks that are on their way through them.
+func (s *Server) partWhenClosing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.probes.off.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // stopGRPC stops gracefully until ctx ends: GracefulStop alone would wait for ever for a reader that doesn't go.

@@ -351,11 +351,7 @@ func TestShutdownDrainsStreams(t *testing.T) {
 func TestHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	b := startBridge(t, testConfig(t))
-	health, err := healthv1.NewHealthClient(b.conn).Check(t.Context(),
-		&healthv1.HealthCheckRequest{Service: "deskbridge.v1.SessionEventService"})
-	if err != nil || health.GetStatus() != healthv1.HealthCheckResponse_SERVING {
-		t.Errorf("health: %v, %v", health, err)
-	}
+	b.awaitHealth("deskbridge.v1.SessionEventService", healthv1.HealthCheckResponse_SERVING)
 	reflected, err := reflectionv1.NewServerReflectionClient(b.conn).ServerReflectionInfo(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -98,6 +98,8 @@ func (h *Hub) Head() uint64 {
 type Stats struct {
 	// Head is the newest position the tail has read.
 	Head uint64
+	// Running: Run runs, and has found its place in the journal or tries to.
+	Running bool
 	// Unreachable: the tail can't read the journal at present.
 	Unreachable bool
 	// Subscriptions open, and how many of them are Replaying from the journal or Waiting for their turn to.
@@ -114,6 +116,7 @@ func (h *Hub) Stats() Stats {
 	defer h.mu.RUnlock()
 	return Stats{
 		Head:          h.window.head,
+		Running:       h.stopped.Err() == nil && (h.ready || h.unreachable.Load()),
 		Unreachable:   h.unreachable.Load(),
 		Subscriptions: len(h.subscriptions),
 		Replaying:     h.slots.used(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -37,9 +38,9 @@ func newEdge(config Config) (*edge, error) {
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithMetadata(keptMetadata),
 		runtime.WithErrorHandler(func(
-			_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error,
+			ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error,
 		) {
-			e.refuse(w, err)
+			e.refuse(ctx, w, err)
 		}),
 	)
 	e.next = mux
@@ -49,21 +50,22 @@ func newEdge(config Config) (*edge, error) {
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	defer func() { e.metrics.seconds.Observe(time.Since(started).Seconds()) }()
+	ctx := r.Context()
 	select {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	default:
-		e.refuse(w, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_OVERLOADED, nil))
+		e.refuse(ctx, w, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_OVERLOADED, nil))
 		return
 	}
 	query, err := e.admit(r)
 	if err != nil {
-		e.refuse(w, err)
+		e.refuse(ctx, w, err)
 		return
 	}
 	body, err := e.readBody(w, r)
 	if err != nil {
-		e.refuse(w, err)
+		e.refuse(ctx, w, err)
 		return
 	}
 	// With both forms set, nothing parses the query again or takes the body for one, whatever its Content-Type.
@@ -82,21 +84,23 @@ func keptMetadata(_ context.Context, r *http.Request) metadata.MD {
 }
 
 // notFound answers a misspelt callback URL in the form that the vendor understands.
-func (e *edge) notFound(w http.ResponseWriter, _ *http.Request) {
-	e.refuse(w, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_NOT_FOUND, nil))
+func (e *edge) notFound(w http.ResponseWriter, r *http.Request) {
+	e.refuse(r.Context(), w, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_NOT_FOUND, nil))
 }
 
 // refuse answers with FAIL. An error that is no Refusal is ours, and its text stays here.
-func (e *edge) refuse(w http.ResponseWriter, err error) {
+func (e *edge) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 	var refusal *callback.Refusal
 	if !errors.As(err, &refusal) {
 		refusal = callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_INTERNAL, err)
 	}
 	e.metrics.refused.WithLabelValues(refusal.Code.String()).Inc()
 	status := refusal.HTTPStatus()
+	level := slog.LevelDebug // of what any sender can provoke, there is a count
 	if status >= http.StatusInternalServerError {
-		e.config.Logger.Error("callback refused", "code", int(refusal.Code), "cause", err)
+		level = slog.LevelError
 	}
+	e.config.Logger.Log(ctx, level, "callback refused", "code", int(refusal.Code), "cause", err)
 	writeAnswer(w, status, refusal.Answer())
 }
 

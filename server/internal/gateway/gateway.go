@@ -41,8 +41,31 @@ type Config struct {
 	MaxCallbacks int
 }
 
-// New returns the handler of the HTTP listener.
-func New(config Config) (http.Handler, error) {
+// Gateway is the handler of the HTTP listener.
+type Gateway struct {
+	http.Handler
+	edge *edge
+}
+
+// AwaitCallbacks returns when no callback is under way, or ctx is done. New ones are not kept out.
+func (g *Gateway) AwaitCallbacks(ctx context.Context) error {
+	ticker := time.NewTicker(awaitInterval)
+	defer ticker.Stop()
+	for len(g.edge.slots) > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// awaitInterval is how often AwaitCallbacks looks: to have each callback say that it has ended would cost all of them.
+const awaitInterval = 5 * time.Millisecond
+
+// New returns the gateway.
+func New(config Config) (*Gateway, error) {
 	beStrictOnce()
 	edge, err := newEdge(config)
 	if err != nil {
@@ -64,5 +87,5 @@ func New(config Config) (http.Handler, error) {
 	mux.HandleFunc("/v1/callbacks/", edge.notFound)
 	mux.Handle("GET "+SubscribePath, &eventStreams{client: client, mux: events, sendTimeout: config.SendTimeout})
 	mux.Handle("/", events)
-	return mux, nil
+	return &Gateway{Handler: IdentifyRequests(mux), edge: edge}, nil
 }

@@ -63,7 +63,7 @@ func (c *committer) close() error {
 // err is not nil once something has failed for good.
 func (c *committer) err() error {
 	if broken := c.broken.Load(); broken != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, *broken)
+		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrBroken, *broken)
 	}
 	return nil
 }

@@ -12,6 +12,13 @@ type disk struct {
 	path    string
 	reserve int64 // 0 for defaultReserve
 	full    atomic.Pointer[error]
+	seen    atomic.Pointer[DiskStats]
+}
+
+// DiskStats is the room on the data directory's filesystem.
+type DiskStats struct {
+	// Free bytes, and the Reserve below which nothing is stored.
+	Free, Reserve int64
 }
 
 // defaultReserve is a twentieth of the filesystem, but between 64 MiB and 1 GiB.
@@ -28,6 +35,7 @@ func (d *disk) check() error {
 	if reserve == 0 {
 		reserve = defaultReserve(int64(stat.Blocks * block))
 	}
+	d.seen.Store(&DiskStats{Free: free, Reserve: reserve})
 	if free >= reserve {
 		d.full.Store(nil)
 		return nil
@@ -36,6 +44,14 @@ func (d *disk) check() error {
 		ErrFull, free>>20, d.path, reserve>>20)
 	d.full.Store(&err)
 	return nil
+}
+
+// stats is what the last check saw.
+func (d *disk) stats() DiskStats {
+	if seen := d.seen.Load(); seen != nil {
+		return *seen
+	}
+	return DiskStats{}
 }
 
 // err is ErrFull when the last check found too little room.

@@ -23,6 +23,8 @@ var (
 	ErrDamaged = errors.New("journal damaged")
 	// ErrTooLarge: the record is larger than MaxRecordBytes.
 	ErrTooLarge = errors.New("record too large")
+	// ErrBroken comes with ErrUnavailable when nothing is stored until the journal is opened anew.
+	ErrBroken = errors.New("a write has failed for good")
 	// ErrClosed: the journal is closed.
 	ErrClosed = errors.New("journal closed")
 	// ErrCursorMalformed: the text is not a cursor.

@@ -101,6 +101,12 @@ func (l *local) Ready() error {
 	return nil
 }
 
+// Accepts implements log.
+func (l *local) Accepts() error { return l.Ready() }
+
+// Disk implements log.
+func (l *local) Disk() DiskStats { return l.disk.stats() }
+
 func (l *local) openDirectory(context.Context) (err error) {
 	if l.directory, err = openDirectory(l.config.Dir); err != nil {
 		return err

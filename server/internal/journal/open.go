@@ -22,6 +22,8 @@ type log interface {
 	Quarantine() *Quarantine
 	Epoch() string
 	Ready() error
+	Accepts() error
+	Disk() DiskStats
 	Close() error
 }
 
@@ -111,6 +113,13 @@ func (j *Journal) Epoch() string { return j.log.Epoch() }
 // Ready is nil when the journal can be written and read. With a cluster that is away it is ErrUnavailable, though
 // Append spools.
 func (j *Journal) Ready() error { return j.log.Ready() }
+
+// Accepts is nil when Append would take an entry. With a cluster that is away it is nil as long as the spool has room.
+// ErrBroken in it means that only opening the journal anew will help.
+func (j *Journal) Accepts() error { return j.log.Accepts() }
+
+// Disk says how much room the data directory's filesystem had at the last look, within a second.
+func (j *Journal) Disk() DiskStats { return j.log.Disk() }
 
 // SpoolStats says what waits for the cluster; nothing ever does without one.
 func (j *Journal) SpoolStats(ctx context.Context) (SpoolStats, error) {

@@ -23,6 +23,8 @@ const (
 	handOver    = 250 * time.Millisecond
 	// entryOverhead is what the log engine keeps beside an entry's data.
 	entryOverhead = 128
+	// usualEntry is more than most events take. With less room the spool counts as full.
+	usualEntry = 2 << 10
 )
 
 // SpoolStats says what waits for the cluster.
@@ -122,10 +124,17 @@ func (s *spool) put(group []*pending) {
 }
 
 func (s *spool) admit(e *pending) error {
-	if waiting := s.bytes.Load(); waiting+size(e.message) > s.maxBytes {
-		return fmt.Errorf("%w: the cluster is away, and %d MiB wait for it already", ErrFull, waiting>>20)
+	if err := s.hasRoom(size(e.message)); err != nil {
+		return err
 	}
 	return s.local.disk.err()
+}
+
+func (s *spool) hasRoom(size int64) error {
+	if waiting := s.bytes.Load(); waiting+size > s.maxBytes {
+		return fmt.Errorf("%w: the cluster is away, and %d MiB wait for it already", ErrFull, waiting>>20)
+	}
+	return nil
 }
 
 func size(message *nats.Msg) int64 {

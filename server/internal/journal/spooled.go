@@ -105,6 +105,21 @@ func (s *spooled) Ready() error {
 	return errors.Join(s.ready(), s.spool.local.Ready())
 }
 
+// Accepts implements log.
+func (s *spooled) Accepts() error {
+	switch err := s.Ready(); {
+	case err == nil:
+		return nil
+	case s.isClosed():
+		return ErrClosed
+	default:
+		return errors.Join(s.spool.hasRoom(usualEntry), s.spool.local.Accepts())
+	}
+}
+
+// Disk implements log.
+func (s *spooled) Disk() DiskStats { return s.spool.local.Disk() }
+
 // Close implements log.
 func (s *spooled) Close() (err error) {
 	s.closing.Do(func() {
