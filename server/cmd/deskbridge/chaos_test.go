@@ -147,14 +147,23 @@ func (c *chaos) awaitLoad(ctx context.Context) error {
 // pause makes the moment random. Nothing waits for it.
 func (c *chaos) pause(limit time.Duration) { time.Sleep(time.Duration(c.random.Int64N(int64(limit)))) }
 
-// finish stops the load, reads what there is and checks it.
+// finish stops the load and reads what there is.
 func (c *chaos) finish(what string, count int) *history {
 	c.t.Helper()
-	ctx := c.t.Context()
-	if err := errors.Join(c.awaitLoad(ctx), c.load.stop()); err != nil {
+	c.endLoad()
+	return c.read(what, count)
+}
+
+func (c *chaos) endLoad() {
+	c.t.Helper()
+	if err := errors.Join(c.awaitLoad(c.t.Context()), c.load.stop()); err != nil {
 		c.t.Fatal(err)
 	}
-	h, err := take(ctx, c.daemon, c.load)
+}
+
+func (c *chaos) read(what string, count int) *history {
+	c.t.Helper()
+	h, err := take(c.t.Context(), c.daemon, c.load)
 	if err != nil {
 		c.t.Fatal(err)
 	}
