@@ -120,10 +120,12 @@ func (c *Cluster) Stop(i int) {
 	}
 }
 
-// Start starts a server that was stopped, and waits until it has caught up with the others.
-func (c *Cluster) Start(i int) {
+// Start starts servers that were stopped, and waits until they have caught up with the others.
+func (c *Cluster) Start(servers ...int) {
 	c.t.Helper()
-	c.start(i)
+	for _, i := range servers {
+		c.start(i)
+	}
 	c.await("the servers to be in step", func() bool {
 		for _, s := range c.servers {
 			if s != nil && s.Healthz(nil).StatusCode != http.StatusOK {
