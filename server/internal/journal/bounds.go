@@ -24,7 +24,10 @@ func (l *local) Bounds(ctx context.Context) (Bounds, error) {
 func (l *local) bounds(ctx context.Context, state jetstream.StreamState) (Bounds, error) {
 	floor := l.checkpoint.load().Floor
 	durable, _ := l.durable.load()
-	b := Bounds{Epoch: l.epoch, Earliest: floor + 1, Latest: durable, Count: durable - floor}
+	b := Bounds{
+		Epoch: l.epochs.current, Former: l.epochs.former,
+		Earliest: floor + 1, Latest: durable, Count: durable - floor,
+	}
 	if b.Count == 0 {
 		return b, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
@@ -14,8 +16,8 @@ func TestBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (journal.Bounds{Epoch: j.Epoch(), Earliest: 1}); empty != want {
-		t.Errorf("empty: got %+v, want %+v", empty, want)
+	if diff := cmp.Diff(journal.Bounds{Epoch: j.Epoch(), Earliest: 1}, empty); diff != "" {
+		t.Errorf("empty (-want +got):\n%s", diff)
 	}
 	appendEntries(t, j, 1, 3)
 	got, err := j.Bounds(t.Context())

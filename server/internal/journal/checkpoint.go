@@ -10,7 +10,10 @@ import (
 	"sync"
 )
 
-const checkpointFile = "checkpoint"
+const (
+	checkpointFile = "checkpoint"
+	checkpointSize = 32
+)
 
 // checkpoint is what the journal promised, in a file beside the log engine's: without it nobody could tell a record
 // that was trimmed from one that is lost at the front, nor see that acknowledged records are missing at the end. The
@@ -31,6 +34,8 @@ type checkpointState struct {
 	Head uint64
 	// Boot names the boot of the machine while records may be acknowledged before they are synced; otherwise 0.
 	Boot uint64
+	// File is the identity of the file that this was written to. In a copy it is another's.
+	File uint64
 }
 
 // openCheckpoint returns os.ErrNotExist when there is none.
@@ -56,7 +61,27 @@ func createCheckpoint(directory string, state checkpointState) (*checkpoint, err
 	if err := writeFileSynced(filepath.Join(directory, checkpointFile), state.encode()); err != nil {
 		return nil, err
 	}
-	return openCheckpoint(directory)
+	c, err := openCheckpoint(directory)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.sign()
+}
+
+// sign makes the file the original.
+func (c *checkpoint) sign() error {
+	identity, err := identityOf(c.file)
+	if err != nil {
+		return err
+	}
+	return c.update(func(state *checkpointState) { state.File = identity })
+}
+
+// isCopy tells whether the file was copied, and with it, most likely, the whole directory: of which the original may
+// have gone on since.
+func (c *checkpoint) isCopy() (bool, error) {
+	identity, err := identityOf(c.file)
+	return identity != c.load().File, err
 }
 
 func (c *checkpoint) load() checkpointState {
@@ -114,20 +139,22 @@ func (c *checkpoint) close() error {
 }
 
 func (s checkpointState) encode() []byte {
-	fields := make([]byte, 24)
+	fields := make([]byte, checkpointSize)
 	binary.LittleEndian.PutUint64(fields, s.Floor)
 	binary.LittleEndian.PutUint64(fields[8:], s.Head)
 	binary.LittleEndian.PutUint64(fields[16:], s.Boot)
+	binary.LittleEndian.PutUint64(fields[24:], s.File)
 	return frame(fields)
 }
 
 func (s *checkpointState) decode(content []byte) error {
 	fields, err := unframe(content)
-	if err != nil || len(fields) != 24 {
+	if err != nil || len(fields) != checkpointSize {
 		return fmt.Errorf("%w: the checkpoint fails its checksum", ErrDamaged)
 	}
 	s.Floor = binary.LittleEndian.Uint64(fields)
 	s.Head = binary.LittleEndian.Uint64(fields[8:])
 	s.Boot = binary.LittleEndian.Uint64(fields[16:])
+	s.File = binary.LittleEndian.Uint64(fields[24:])
 	return nil
 }

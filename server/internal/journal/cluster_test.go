@@ -33,7 +33,7 @@ func TestCluster(t *testing.T) {
 	if first.Epoch() == "" || first.Epoch() != second.Epoch() {
 		t.Fatalf("epochs: got %q and %q, want one", first.Epoch(), second.Epoch())
 	}
-	if bounds, err := first.Bounds(t.Context()); err != nil || bounds != (journal.Bounds{Epoch: first.Epoch(), Earliest: 1}) {
+	if bounds, err := first.Bounds(t.Context()); err != nil || bounds.Earliest != 1 || bounds.Latest != 0 || bounds.Count != 0 {
 		t.Errorf("empty: got %+v, %v", bounds, err)
 	}
 	checkPositionAt(t, first, time.Now(), 0)

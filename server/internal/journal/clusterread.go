@@ -21,9 +21,10 @@ func (c *cluster) Bounds(ctx context.Context) (Bounds, error) {
 		return Bounds{}, fmt.Errorf("journal: bounds: %w", err)
 	}
 	seen, _ := c.seen.load()
-	state := info.State
+	state, epochs := info.State, epochsOf(info.Config.Metadata)
 	b := Bounds{
-		Epoch: info.Config.Metadata[epochKey], Earliest: state.FirstSeq, Latest: state.LastSeq, Count: state.Msgs,
+		Epoch: epochs.current, Former: epochs.former,
+		Earliest: state.FirstSeq, Latest: state.LastSeq, Count: state.Msgs,
 	}
 	if b.Epoch == c.Epoch() && b.Count > 0 {
 		b.Latest = max(b.Latest, seen)

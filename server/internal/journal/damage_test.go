@@ -12,7 +12,8 @@ import (
 )
 
 // copyOf copies a data directory as it is: of an open journal, that is what a killed process leaves behind. Block files
-// that nobody appends to are shared with the original; edit and the log engine replace or remove files.
+// that nobody appends to are shared with the original; edit and the log engine replace or remove files. The journal
+// takes it for the original.
 func copyOf(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
@@ -32,6 +33,13 @@ func copyOf(t *testing.T, dir string) string {
 		return errors.Join(err, os.WriteFile(target, content, 0o600))
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := openCheckpoint(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.sign(), c.close()); err != nil {
 		t.Fatal(err)
 	}
 	return to

@@ -72,6 +72,8 @@ type Record struct {
 type Bounds struct {
 	// Epoch names this life of the journal.
 	Epoch string
+	// Former has the last cursor of each former epoch: up to there its positions are this epoch's. Never modify it.
+	Former []Cursor
 	// Earliest is the position of the oldest retained record, Latest of the newest record ever stored (the head).
 	// An empty journal has Earliest = Latest + 1.
 	Earliest, Latest uint64
@@ -79,6 +81,20 @@ type Bounds struct {
 	EarliestTime, LatestTime time.Time
 	// Count of retained records and Bytes they take.
 	Count, Bytes uint64
+}
+
+// End returns the last position of an epoch, which for the current one is Latest. It is not ok for an epoch that this
+// journal knows nothing of.
+func (b Bounds) End(epoch string) (position uint64, ok bool) {
+	if epoch == b.Epoch {
+		return b.Latest, true
+	}
+	for _, former := range b.Former {
+		if former.Epoch == epoch {
+			return former.Position, true
+		}
+	}
+	return 0, false
 }
 
 // Cursor is a place between two records of one epoch: everything up to Position lies before it.

@@ -29,7 +29,7 @@ type local struct {
 	reader     jetstream.JetStream
 	events     jetstream.Stream
 	quarantine jetstream.Stream
-	epoch      string
+	epochs     epochs
 	durable    *mark
 	publisher  *publisher // the committer's
 	committer  *committer
@@ -85,7 +85,7 @@ func (l *local) isClosed() bool {
 }
 
 // Epoch implements log.
-func (l *local) Epoch() string { return l.epoch }
+func (l *local) Epoch() string { return l.epochs.current }
 
 // Ready implements log.
 func (l *local) Ready() error {

@@ -107,7 +107,8 @@ func (j *Journal) Record(ctx context.Context, position uint64) (Record, error) {
 func (j *Journal) Quarantine() *Quarantine { return j.log.Quarantine() }
 
 // Epoch names this life of the journal. It survives restarts, and changes when the data directory or the cluster's
-// stream is deleted and when acknowledged records are lost. It is "" while a cluster has never been reached.
+// stream is deleted, when acknowledged records are lost, and when the directory is a copy: Bounds.Former then has what
+// cursors of the epochs before are still good for. It is "" while a cluster has never been reached.
 func (j *Journal) Epoch() string { return j.log.Epoch() }
 
 // Ready is nil when the journal can be written and read. With a cluster that is away it is ErrUnavailable, though

@@ -19,10 +19,10 @@ func (l *local) openStreams(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.epoch = l.events.CachedInfo().Config.Metadata[epochKey]
+	l.epochs = epochsOf(l.events.CachedInfo().Config.Metadata)
 	if l.checkpoint == nil && !made {
 		l.config.Logger.Warn("the journal has no checkpoint: its positions get a new epoch")
-		return l.renew(ctx)
+		return l.renew(ctx, l.events.CachedInfo().State.LastSeq)
 	}
 	return nil
 }
@@ -68,18 +68,31 @@ func (l *local) compare(ctx context.Context) error {
 		return err
 	}
 	promised := l.checkpoint.load()
-	if promised.Boot != 0 && promised.Boot != bootID() {
+	copied, err := l.checkpoint.isCopy()
+	missing := max(promised.Head, last) - last
+	switch {
+	case err != nil:
+		return err
+	case promised.Boot != 0 && promised.Boot != bootID():
 		l.config.Logger.Error("the machine went down: the last second of acknowledged events may be lost",
-			"missing", max(promised.Head, last)-last)
-		return errors.Join(l.renew(ctx), l.checkpoint.close(), l.replaceCheckpoint(promised.Floor, last))
-	}
-	if last < promised.Head {
+			"missing", missing)
+		return l.startOver(ctx, promised.Floor, last)
+	case missing > 0 && !copied:
 		return &DamageError{last + 1, promised.Head}
 	}
 	if err := l.checkLast(ctx, last, promised.Floor); err != nil {
 		return err
 	}
+	if copied {
+		l.config.Logger.Warn("the data directory is a copy: it goes on under a new epoch", "head", last, "missing", missing)
+		return l.startOver(ctx, promised.Floor, last)
+	}
 	return l.checkpoint.raiseHead(last)
+}
+
+// startOver goes on with what there is, under a new epoch.
+func (l *local) startOver(ctx context.Context, floor, head uint64) error {
+	return errors.Join(l.renew(ctx, head), l.checkpoint.close(), l.replaceCheckpoint(floor, head))
 }
 
 // checkLast reads the last record. The log engine looks at a block when it first needs it, cuts off what it can't read
@@ -100,15 +113,16 @@ func (l *local) replaceCheckpoint(floor, head uint64) (err error) {
 	return err
 }
 
-// renew gives the journal a new epoch: positions that readers know may come again for other records.
-func (l *local) renew(ctx context.Context) error {
+// renew gives the journal a new epoch: positions behind end may come again, or have come already elsewhere, for other
+// records. Up to there the old epoch's cursors stay good.
+func (l *local) renew(ctx context.Context, end uint64) error {
 	config := l.events.CachedInfo().Config
-	config.Metadata[epochKey] = newEpoch()
+	renewEpoch(config.Metadata, end)
 	stream, err := l.reader.UpdateStream(ctx, config)
 	if err != nil {
 		return fmt.Errorf("new epoch: %w", engineError(err))
 	}
-	l.events, l.epoch = stream, config.Metadata[epochKey]
+	l.events, l.epochs = stream, epochsOf(config.Metadata)
 	if err := syncTree(l.directory.streams()); err != nil {
 		return err
 	}

@@ -2,17 +2,10 @@ package journal
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
-)
-
-const (
-	epochKey    = "deskbridge-epoch"
-	epochLength = 12
 )
 
 func eventsConfig(config Config) jetstream.StreamConfig {
@@ -66,7 +59,7 @@ func openStream(
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		err = fmt.Errorf("%w: the log engine can't open it; its log says why", ErrDamaged)
 	case err == nil:
-		config.Metadata[epochKey] = stream.CachedInfo().Config.Metadata[epochKey]
+		config.Metadata = stream.CachedInfo().Config.Metadata
 		stream, err = js.UpdateStream(ctx, config)
 	}
 	if err != nil {
@@ -74,8 +67,6 @@ func openStream(
 	}
 	return stream, made, nil
 }
-
-func newEpoch() string { return strings.ToLower(rand.Text())[:epochLength] }
 
 // openShared opens a stream that other processes may be making at the same moment: one of them wins, and all have its
 // epoch.

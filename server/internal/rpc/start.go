@@ -62,13 +62,14 @@ func startAfter(text string, onExpired deskbridgev1.OnExpired, bounds journal.Bo
 		e.detail.Field = "after_cursor"
 		return origin{}, e
 	}
+	end, known := bounds.End(cursor.Epoch)
 	switch {
-	case cursor.Epoch != bounds.Epoch:
+	case !known:
 		return origin{}, cursorError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN_EPOCH, bounds,
 			"after_cursor: epoch %s is not this journal's, %s", cursor.Epoch, bounds.Epoch)
-	case cursor.Position > bounds.Latest:
+	case cursor.Position > end:
 		return origin{}, cursorError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_IN_FUTURE, bounds,
-			"after_cursor: position %d lies behind the head, %d", cursor.Position, bounds.Latest)
+			"after_cursor: position %d lies behind the end of epoch %s, %d", cursor.Position, cursor.Epoch, end)
 	case cursor.Position < beforeEarliest(bounds):
 		return startExpired(cursor, onExpired, bounds)
 	default:
