@@ -37,12 +37,20 @@ test: ## Run all Go tests with the race detector
 	$(GO) test -race -timeout 10m ./...
 
 .PHONY: check
-check: check-format check-vet check-lint check-proto check-generate check-imports ## Everything that must be clean before a commit
+check: check-format check-vet check-lint check-typescript check-proto check-generate check-imports ## Everything that must be clean before a commit
 
 .PHONY: generate
-generate: $(BIN)/buf $(GENERATORS) ## Regenerate gen/ from proto/
+generate: $(BIN)/buf $(GENERATORS) generate-typescript ## Regenerate gen/ and the clients' code from proto/
 	rm -rf gen
 	$(BIN)/buf generate
+
+.PHONY: generate-typescript
+generate-typescript: $(BIN)/buf client/typescript/node_modules
+	$(BIN)/buf generate --template client/typescript/buf.gen.yaml
+
+.PHONY: test-typescript
+test-typescript: client/typescript/node_modules ## Run the TypeScript client's own tests
+	npm --prefix client/typescript test
 
 .PHONY: test-browser
 test-browser: ## Read the event stream with a real browser; needs chromium
@@ -96,11 +104,19 @@ check-lint: $(BIN)/golangci-lint
 check-proto: $(BIN)/buf
 	$(BIN)/buf lint
 
+# What generate writes: each directory whole.
+GENERATED := gen client/typescript/src/gen
+
 .PHONY: check-generate
-check-generate: ## Show that gen/ is what proto/ says
-	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; cp -r gen "$$old/gen"; \
+check-generate: ## Show that the generated code is what proto/ says
+	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; tar -cf - $(GENERATED) | tar -xf - -C "$$old"; \
 	$(MAKE) generate >/dev/null; \
-	diff -r "$$old/gen" gen || { echo "gen/ is not up to date: it has been regenerated, commit it"; exit 1; }
+	for dir in $(GENERATED); do diff -r "$$old/$$dir" "$$dir" || \
+		{ echo "$$dir is not up to date: it has been regenerated, commit it"; exit 1; }; done
+
+.PHONY: check-typescript
+check-typescript: client/typescript/node_modules
+	npm --prefix client/typescript run lint
 
 .PHONY: check-imports
 check-imports: ## Hold the import rules
@@ -116,6 +132,10 @@ check-protoc: ## Compile the contract with plain protoc, proto/ alone on its pat
 
 .PHONY: tools
 tools: $(BIN)/buf $(BIN)/golangci-lint $(GENERATORS) ## Build the pinned tools into bin/
+
+client/typescript/node_modules: client/typescript/package-lock.json
+	npm --prefix client/typescript ci --no-audit --no-fund
+	@touch $@
 
 # tool <module path> <version>: a tool is rebuilt when its pinned version differs from the one noted beside it.
 define tool

@@ -2,6 +2,11 @@ module github.com/deskbridge/deskbridge
 
 go 1.26.0
 
+ignore (
+	./client/typescript/node_modules
+	./examples/typescript/node_modules
+)
+
 require (
 	cel.dev/cel-go v0.33.2
 	github.com/alecthomas/kong v1.17.0
