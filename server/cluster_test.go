@@ -64,11 +64,16 @@ func TestBridgesOnACluster(t *testing.T) {
 
 func startClusterBridge(t *testing.T, urls string) *bridge {
 	t.Helper()
+	return startBridge(t, clusterConfig(t, urls))
+}
+
+func clusterConfig(t *testing.T, urls string) server.Config {
+	t.Helper()
 	config := testConfig(t)
 	config.AckTimeout = server.DefaultConfig().AckTimeout // the spool takes over in a part of it
 	config.NATSURL = urls
 	config.MetricsAddr = "127.0.0.1:0"
-	return startBridge(t, config)
+	return config
 }
 
 // spooledEntries reads the metric.

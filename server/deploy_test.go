@@ -21,40 +21,25 @@ import (
 	"github.com/deskbridge/deskbridge/server/internal/journal/journaltest"
 )
 
-// TestRollingDeploy restarts two bridges on a cluster, each twice, behind a balancer that knows nothing but TCP. The
+// TestRollingDeploy restarts two bridges on a cluster, each twice, behind a balancer that goes by their probes. The
 // sender keeps its connections open and sees no failed callback, other than on a connection that ended before the bridge
 // had read it; what failed so is stored nowhere. The subscribers resume, and have every event once.
 func TestRollingDeploy(t *testing.T) {
 	t.Parallel()
-	urls := journaltest.StartCluster(t, 3).URLs()
-	bridges := []*bridge{startClusterBridge(t, urls), startClusterBridge(t, urls)}
-	webhook, streams := startBalancer(t), startBalancer(t)
-	direct := func() {
-		var http, grpc []string
-		for _, b := range bridges {
-			if b != nil {
-				http, grpc = append(http, b.HTTPAddr()), append(grpc, b.GRPCAddr())
-			}
-		}
-		webhook.direct(http)
-		streams.direct(grpc)
+	d := &deployment{
+		urls: journaltest.StartCluster(t, 3).URLs(), webhook: startBalancer(t), streams: startBalancer(t),
 	}
-	direct()
+	d.bridges = []*bridge{d.start(t), d.start(t)}
+	d.balance(d.bridges...)
 
-	senders := startDeploySenders(t, webhook.addr(), 8)
-	readers := []*deployReader{
-		startDeployReader(t, streams.addr()), startDeployReader(t, streams.addr()), startDeployReader(t, streams.addr()),
+	senders := startDeploySenders(t, d.webhook.addr(), 8)
+	var readers []*deployReader
+	for range 3 {
+		readers = append(readers, startDeployReader(t, d.streams.addr()))
 	}
 	for round := range 4 {
 		senders.await(t, 60)
-		leaving := bridges[round%2]
-		bridges[round%2] = nil
-		if err := leaving.stop(); err != nil { // The balancer learns from its failed dials only.
-			t.Fatal(err)
-		}
-		senders.await(t, 60)
-		bridges[round%2] = startClusterBridge(t, urls)
-		direct()
+		d.replace(t, round%2, func() { senders.await(t, 60) })
 	}
 	senders.await(t, 60)
 	acknowledged, failed := senders.stop(t)
@@ -75,6 +60,54 @@ func TestRollingDeploy(t *testing.T) {
 			}
 		}
 	}
+}
+
+// deployment is bridges on a cluster, behind balancers.
+type deployment struct {
+	urls             string
+	bridges          []*bridge
+	webhook, streams *balancer
+}
+
+func (d *deployment) start(t *testing.T) *bridge {
+	t.Helper()
+	config := clusterConfig(t, d.urls)
+	config.ShutdownDelay = time.Second
+	return startBridge(t, config)
+}
+
+func (d *deployment) balance(bridges ...*bridge) {
+	var http, grpc []string
+	for _, b := range bridges {
+		http, grpc = append(http, b.HTTPAddr()), append(grpc, b.GRPCAddr())
+	}
+	d.webhook.direct(http)
+	d.streams.direct(grpc)
+}
+
+// replace ends a bridge, and starts another one in its place when meanwhile returns.
+func (d *deployment) replace(t *testing.T, i int, meanwhile func()) {
+	t.Helper()
+	stopped := make(chan error, 1)
+	go func() { stopped <- d.bridges[i].stop() }()
+	eventually(t, "the probe fails", testDeadline, func() bool { return !isReady(d.bridges[i].HTTPAddr()) })
+	d.balance(d.bridges[1-i])
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	meanwhile()
+	d.bridges[i] = d.start(t)
+	d.balance(d.bridges...)
+}
+
+func isReady(addr string) bool {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testDeadline}
+	response, err := client.Get("http://" + addr + "/readyz")
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
 
 func sameKeys(a, b []string) bool {
