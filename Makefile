@@ -16,6 +16,9 @@ GEN_GO_VERSION := $(shell $(GO) list -m -f '{{.Version}}' google.golang.org/prot
 GEN_GO_GRPC_VERSION := v1.6.2
 GEN_GATEWAY_VERSION := $(shell $(GO) list -m -f '{{.Version}}' github.com/grpc-ecosystem/grpc-gateway/v2)
 
+PYTHON := client/python/.venv/bin/python
+PYTHON_TOOLS := client/python/.venv/installed
+
 GENERATORS := $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/protoc-gen-grpc-gateway $(BIN)/protoc-gen-openapiv2
 
 .PHONY: help
@@ -37,10 +40,10 @@ test: ## Run all Go tests with the race detector
 	$(GO) test -race -timeout 10m ./...
 
 .PHONY: check
-check: check-format check-vet check-lint check-typescript check-proto check-generate check-imports ## Everything that must be clean before a commit
+check: check-format check-vet check-lint check-python check-typescript check-proto check-generate check-imports ## Everything that must be clean before a commit
 
 .PHONY: generate
-generate: $(BIN)/buf $(GENERATORS) generate-typescript ## Regenerate gen/ and the clients' code from proto/
+generate: $(BIN)/buf $(GENERATORS) generate-python generate-typescript ## Regenerate gen/ and the clients' code from proto/
 	rm -rf gen
 	$(BIN)/buf generate
 
@@ -51,6 +54,20 @@ generate-typescript: $(BIN)/buf client/typescript/node_modules
 .PHONY: test-typescript
 test-typescript: client/typescript/node_modules ## Run the TypeScript client's own tests
 	npm --prefix client/typescript test
+
+# The generated code is part of the Python package: pip must be able to install it as it is.
+.PHONY: generate-python
+generate-python: export PATH := $(CURDIR)/client/python/.venv/bin:$(PATH)
+generate-python: $(PYTHON_TOOLS)
+	rm -f client/python/src/deskbridge/v1/*_pb2*
+	python -m grpc_tools.protoc -I proto --python_out=client/python/src --mypy_out=quiet:client/python/src \
+		proto/deskbridge/v1/*.proto
+	python -m grpc_tools.protoc -I proto --grpc_python_out=client/python/src --mypy_grpc_out=quiet:client/python/src \
+		proto/deskbridge/v1/{session_event,quarantine}_service.proto
+
+.PHONY: test-python
+test-python: $(PYTHON_TOOLS) build ## Run the Python client's own tests
+	BRIDGE=$(BIN)/deskbridge $(PYTHON) -m pytest -q client/python/tests
 
 .PHONY: test-browser
 test-browser: ## Read the event stream with a real browser; needs chromium
@@ -105,18 +122,24 @@ check-proto: $(BIN)/buf
 	$(BIN)/buf lint
 
 # What generate writes: each directory whole.
-GENERATED := gen client/typescript/src/gen
+GENERATED := gen client/python/src/deskbridge/v1 client/typescript/src/gen
 
 .PHONY: check-generate
 check-generate: ## Show that the generated code is what proto/ says
 	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; tar -cf - $(GENERATED) | tar -xf - -C "$$old"; \
 	$(MAKE) generate >/dev/null; \
-	for dir in $(GENERATED); do diff -r "$$old/$$dir" "$$dir" || \
+	for dir in $(GENERATED); do diff -r -x __pycache__ "$$old/$$dir" "$$dir" || \
 		{ echo "$$dir is not up to date: it has been regenerated, commit it"; exit 1; }; done
 
 .PHONY: check-typescript
 check-typescript: client/typescript/node_modules
 	npm --prefix client/typescript run lint
+
+.PHONY: check-python
+check-python: $(PYTHON_TOOLS)
+	$(PYTHON) -m ruff check --config client/python/pyproject.toml client/python examples/python
+	$(PYTHON) -m ruff format --check --config client/python/pyproject.toml client/python examples/python
+	cd client/python && .venv/bin/python -m mypy
 
 .PHONY: check-imports
 check-imports: ## Hold the import rules
@@ -135,6 +158,11 @@ tools: $(BIN)/buf $(BIN)/golangci-lint $(GENERATORS) ## Build the pinned tools i
 
 client/typescript/node_modules: client/typescript/package-lock.json
 	npm --prefix client/typescript ci --no-audit --no-fund
+	@touch $@
+
+$(PYTHON_TOOLS): client/python/pyproject.toml
+	python3 -m venv client/python/.venv
+	$(PYTHON) -m pip install -q -e 'client/python[test]'
 	@touch $@
 
 # tool <module path> <version>: a tool is rebuilt when its pinned version differs from the one noted beside it.
