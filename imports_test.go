@@ -38,8 +38,19 @@ var rules = []rule{
 		why: "the vendor's protocol is pure: no I/O, testable with bytes alone",
 	},
 	{
-		from: "server/internal/filter", deny: []string{"server/**", "net", "net/http", "os", "google.golang.org/grpc/**"},
+		from: "server/internal/filter", deny: []string{
+			"server", "server/internal/rpc", "server/internal/gateway", "server/internal/access", "server/internal/fanout",
+			"server/internal/callback", "server/internal/journal", "net", "net/http", "os", "google.golang.org/grpc/**",
+		},
 		why: "filters are pure: no I/O",
+	},
+	{
+		from: "server/internal/fields", deny: []string{"server/**", "net", "net/http", "os", "google.golang.org/grpc/**"},
+		why: "what is content is decided without knowing who asks",
+	},
+	{
+		from: "server/internal/access", deny: []string{"server", "server/internal/rpc", "server/internal/gateway", "os"},
+		why: "access decides; it does not know how a call arrives, or where the policy is kept",
 	},
 	{
 		from: "server/internal/journal", deny: []string{"server/**", "gen/**"},

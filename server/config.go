@@ -26,6 +26,14 @@ type Config struct {
 	LogFormat   string `name:"log-format" default:"text" enum:"text,json" help:"Form of the log on standard error: text or json."`
 	LogLevel    string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least severe log lines that are written."`
 
+	TLSCert   string `name:"tls-cert-file" type:"path" help:"PEM file of the certificate, and its chain, of the HTTP and gRPC listeners. Read again when it changes. None: no TLS."`
+	TLSKey    string `name:"tls-key-file" type:"path" help:"PEM file of the certificate's key."`
+	ClientCAs string `name:"tls-client-ca-file" type:"path" help:"PEM file of the authorities that sign the certificates of clients, which a principal of the access file may have in place of a token."`
+	Access    string `name:"access-file" type:"path" help:"YAML file of those who may read events: their tokens or certificates, and what each may read. Read again when it changes. None: everyone may read everything."`
+	CallRate  int    `name:"max-call-rate" default:"100" help:"Calls a second that a principal of the access file may make, event streams apart."`
+	MaxConns  int    `name:"max-connections" default:"16384" help:"Connections open at once at the HTTP and at the gRPC listener, each; more are closed at once."`
+	Insecure  bool   `name:"insecure" help:"Listen beyond loopback without TLS, or without an access file: anyone who reaches the port, or the network, can read everything."`
+
 	SDKAppIDs       []string      `name:"sdk-app-id" help:"App whose callbacks are accepted (SdkAppid of the URL); repeatable. None: any app, on loopback only."`
 	CallbackTokens  string        `name:"callback-token-file" type:"path" help:"File with the token of the vendor's webhook authentication; a second line holds a second one, for rotation. Every callback must be signed with one of them then."`
 	CallbackSkew    time.Duration `name:"callback-max-skew" default:"60s" help:"Largest distance of a signature's RequestTime from now."`
@@ -82,6 +90,8 @@ func (c *Config) Validate() error {
 		{"dedupe-window", int64(c.DedupeWindow)},
 		{"ack-timeout", int64(c.AckTimeout)},
 		{"max-streams", int64(c.MaxStreams)},
+		{"max-call-rate", int64(c.CallRate)},
+		{"max-connections", int64(c.MaxConns)},
 		{"send-timeout", int64(c.SendTimeout)},
 		{"drain-timeout", int64(c.DrainTimeout)},
 		{"spool-max-bytes", c.SpoolMaxBytes},
@@ -96,7 +106,7 @@ func (c *Config) Validate() error {
 	if c.MaxStreamAge < 0 || c.DrainSpread < 0 || c.ShutdownDelay < 0 {
 		errs = append(errs, errors.New("--max-stream-age, --drain-spread and --shutdown-delay must not be negative"))
 	}
-	errs = append(errs, c.validateNATS())
+	errs = append(errs, c.validateNATS(), c.validateSecurity())
 	if len(c.SDKAppIDs) == 0 && !isLoopback(c.HTTPAddr) {
 		errs = append(errs, fmt.Errorf("--http-addr %s is not on loopback: name the apps to accept with --sdk-app-id",
 			c.HTTPAddr))
@@ -119,6 +129,38 @@ func (c *Config) validateNATS() error {
 		return fmt.Errorf("--replicas must be 1, 3 or 5, not %d", c.Replicas)
 	}
 	return nil
+}
+
+func (c *Config) validateSecurity() error {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert-file and --tls-key-file need each other")
+	case c.ClientCAs != "" && (c.TLSCert == "" || c.Access == ""):
+		return errors.New("--tls-client-ca-file needs --tls-cert-file, and --access-file to say who the clients are")
+	}
+	if missing := c.missingSecurity(); len(missing) > 0 && !c.Insecure {
+		return fmt.Errorf("%s: give what is missing, or --insecure", strings.Join(missing, ", and "))
+	}
+	return nil
+}
+
+// missingSecurity says what listeners beyond loopback lack.
+func (c *Config) missingSecurity() []string {
+	var missing []string
+	for _, listener := range []struct{ name, addr string }{{"http", c.HTTPAddr}, {"grpc", c.GRPCAddr}} {
+		if isLoopback(listener.addr) {
+			continue
+		}
+		if c.TLSCert == "" {
+			missing = append(missing, fmt.Sprintf("--%s-addr %s is not on loopback and there is no --tls-cert-file: "+
+				"what passes can be read and altered on the way", listener.name, listener.addr))
+		}
+		if c.Access == "" {
+			missing = append(missing, fmt.Sprintf("--%s-addr %s is not on loopback and there is no --access-file: "+
+				"anyone who reaches it can read every event", listener.name, listener.addr))
+		}
+	}
+	return missing
 }
 
 // authenticator makes the check of callbacks that the settings ask for.

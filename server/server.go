@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/callback"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 	"github.com/deskbridge/deskbridge/server/internal/gateway"
@@ -37,6 +39,10 @@ type Server struct {
 	logger          *slog.Logger
 	metrics         *prometheus.Registry
 	authenticator   *callback.Authenticator
+	certificates    *certificates // nil: no TLS
+	access          *access.Control
+	reloads         []*reload // of what is read again when it changes on disk
+	handshakes      *handshakes
 	journal         *journal.Journal
 	hub             *fanout.Hub
 	events          *rpc.SessionEvents
@@ -67,6 +73,9 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *Server, er
 		}
 	}()
 	if s.authenticator, err = config.authenticator(); err != nil {
+		return nil, err
+	}
+	if err := s.secure(); err != nil {
 		return nil, err
 	}
 	if err := s.openJournal(ctx); err != nil {
@@ -105,13 +114,16 @@ func (s *Server) openJournal(ctx context.Context) error {
 
 func (s *Server) listen(ctx context.Context) error {
 	listen := newListenConfig(s.config.SendTimeout)
+	limit := newConnectionLimit(s.config.MaxConns, s.metrics)
 	var err error
 	if s.httpListener, err = listen.Listen(ctx, "tcp", s.config.HTTPAddr); err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
 	}
+	s.httpListener = limit.listener("http", s.httpListener)
 	if s.grpcListener, err = listen.Listen(ctx, "tcp", s.config.GRPCAddr); err != nil {
 		return fmt.Errorf("--grpc-addr: %w", err)
 	}
+	s.grpcListener = limit.listener("grpc", s.grpcListener)
 	if s.config.MetricsAddr != "" {
 		if s.metricsListener, err = listen.Listen(ctx, "tcp", s.config.MetricsAddr); err != nil {
 			return fmt.Errorf("--metrics-addr: %w", err)
@@ -138,7 +150,9 @@ func (s *Server) buildGRPC() {
 	})
 	s.health = health.NewServer()
 	s.probes = &probes{journal: s.journal, hub: s.hub}
-	s.grpc = grpc.NewServer(grpcOptions(s.config.MaxStreams)...)
+	guard := rpc.NewGuard(s.access, s.logger, s.metrics)
+	options := append(grpcOptions(s.config.MaxStreams), grpc.Creds(s.grpcCredentials()))
+	s.grpc = grpc.NewServer(append(options, guard.Options()...)...)
 	deskbridgev1.RegisterSessionEventServiceServer(s.grpc, s.events)
 	deskbridgev1.RegisterQuarantineServiceServer(s.grpc, s.callbacks)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
@@ -176,9 +190,19 @@ func (s *Server) buildHTTP() error {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ErrorLog:          log.New(s.handshakes, "", 0),
+	}
+	if s.certificates != nil {
+		s.http.TLSConfig = s.certificates.config("h2", "http/1.1")
 	}
 	return nil
+}
+
+func (s *Server) serveHTTP() error {
+	if s.certificates != nil {
+		return s.http.ServeTLS(s.httpListener, "", "")
+	}
+	return s.http.Serve(s.httpListener)
 }
 
 func (s *Server) buildMetrics() {
@@ -216,7 +240,8 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { s.probes.report(lastCtx, s.health, s.ownServices()); return nil })
 	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.loopback)) })
 	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.grpcListener)) })
-	group.Go(func() error { return ignoreClosed(s.http.Serve(s.httpListener)) })
+	group.Go(func() error { return ignoreClosed(s.serveHTTP()) })
+	group.Go(func() error { return s.keepReloading(lastCtx) })
 	if s.metricsListener != nil {
 		group.Go(func() error { return ignoreClosed(s.metricsHTTP.Serve(s.metricsListener)) })
 	}
@@ -224,7 +249,11 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return s.shutdown(stopLast)
 	})
+	for _, missing := range s.config.missingSecurity() {
+		s.logger.Warn("INSECURE, as --insecure allows", "why", missing)
+	}
 	s.logger.Info("deskbridge is ready", "http", s.HTTPAddr(), "grpc", s.GRPCAddr(),
+		"tls", s.certificates != nil, "access_file", s.config.Access != "",
 		"callbacks", s.config.callbackMode(s.authenticator.Signed()))
 	err := group.Wait()
 	return errors.Join(err, s.Close())

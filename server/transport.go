@@ -21,8 +21,10 @@ const (
 	// its client would wait without a word, for unary calls as well; above it, each gets an answer that says why. All of
 	// HTTP shares one connection.
 	spareStreams = 1000
-	// Requests are small: filters of at most 8 fields with 1,000 values of at most 1 KiB.
-	maxRequestBytes = 10 << 20
+	// Requests are small: the values of a filter take at most 256 KiB.
+	maxRequestBytes = 1 << 20
+	// A connection must have shaken hands by then.
+	handshakeTimeout = 10 * time.Second
 	// One write to the network takes a whole frame. The buffer is shared: a connection has one only while it writes.
 	writeBuffer = 64 << 10
 	// A connection brings a request, and then only pings and window updates; the default of 32 KiB for each connection
@@ -33,7 +35,8 @@ const (
 func grpcOptions(maxStreams int) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rpc.NewCodec()),
-		grpc.ChainUnaryInterceptor(rpc.AdminOnly),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
 		grpc.MaxConcurrentStreams(uint32(maxStreams + spareStreams)),

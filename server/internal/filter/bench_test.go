@@ -72,7 +72,7 @@ func BenchmarkExpression(b *testing.B) {
 		})
 		b.Run(name+"/again", func(b *testing.B) {
 			e := read(b, sample())
-			m, err := e.decoded.get() // Keeps it from being collected.
+			m, err := e.decoded.get(true) // Keeps it from being collected.
 			b.ReportAllocs()
 			for b.Loop() {
 				mustMatch(b, compiled, e)

@@ -14,6 +14,8 @@ type Error struct {
 	Field string
 	// Reason says what is wrong with it.
 	Reason string
+	// Denied: there is nothing wrong with it, but its owner may not read what it asks for.
+	Denied bool
 }
 
 // Error implements error.

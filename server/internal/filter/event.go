@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/fields"
 )
 
 // Event is what filters look at in an encoded SessionEvent. After Read any number of goroutines may match it at once.
@@ -101,26 +102,47 @@ func (e *Event) enumField(number protowire.Number) *int32 {
 
 // decoded is the whole event, decoded when an expression first asks for it and shared by all that ask later.
 //
-// The reference is weak because events wait in memory for slow readers: a decoded event takes several times the
+// The references are weak because events wait in memory for slow readers: a decoded event takes several times the
 // space of its bytes, which the bound on those bytes would not count.
 type decoded struct {
 	position uint64
 	data     []byte
 	mu       sync.Mutex
-	message  weak.Pointer[deskbridgev1.SessionEvent]
+	whole    weak.Pointer[deskbridgev1.SessionEvent]
+	open     weak.Pointer[deskbridgev1.SessionEvent] // without content
 }
 
-func (d *decoded) get() (*deskbridgev1.SessionEvent, error) {
+// get returns the event, or what is left of it without content.
+func (d *decoded) get(content bool) (*deskbridgev1.SessionEvent, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.message.Value(); m != nil {
+	kept := &d.whole
+	if !content {
+		kept = &d.open
+	}
+	if m := kept.Value(); m != nil {
 		return m, nil
 	}
-	m := new(deskbridgev1.SessionEvent)
-	if err := proto.Unmarshal(d.data, m); err != nil {
+	m, err := d.decode(content)
+	if err != nil {
 		return nil, fmt.Errorf("%w: position %d", ErrMalformed, d.position) // The cause may quote the event.
 	}
+	*kept = weak.Make(m)
+	return m, nil
+}
+
+func (d *decoded) decode(content bool) (*deskbridgev1.SessionEvent, error) {
+	data := d.data
+	if !content {
+		var err error
+		if data, err = fields.Open().Append(nil, data); err != nil {
+			return nil, err
+		}
+	}
+	m := new(deskbridgev1.SessionEvent)
+	if err := proto.Unmarshal(data, m); err != nil {
+		return nil, err
+	}
 	m.Position = d.position
-	d.message = weak.Make(m)
 	return m, nil
 }

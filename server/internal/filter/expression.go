@@ -27,6 +27,7 @@ const (
 type expression struct {
 	program cel.Program
 	ast     *ast.AST
+	blind   bool // sees events without content
 }
 
 // environment is built on first use, as it takes milliseconds. It is immutable.
@@ -80,7 +81,7 @@ func plan(env *cel.Env, checked *cel.Ast) (*expression, error) {
 }
 
 func (x *expression) eval(e *Event) (bool, error) {
-	event, err := e.decoded.get()
+	event, err := e.decoded.get(!x.blind)
 	if err != nil {
 		return false, err
 	}

@@ -16,6 +16,8 @@ const (
 	MaxValues          = 1000
 	MaxValueBytes      = 1024
 	MaxExpressionBytes = 4 << 10
+	// MaxFilterBytes bounds all values together: with thousands of filters they are what takes memory.
+	MaxFilterBytes = 256 << 10
 )
 
 // Filter is a compiled EventFilter. It is immutable: any number of goroutines may use it at once.
@@ -28,10 +30,14 @@ type Filter struct {
 	services   stringSet
 	apps       stringSet
 	expression *expression
+	bound      *Filter // selects, too; nil: no bound
 }
 
 // Compile validates and compiles f; nil selects everything. A mistake comes back as an *Error that names the field.
 func Compile(f *deskbridgev1.EventFilter) (*Filter, error) {
+	if err := checkSize(f); err != nil {
+		return nil, err
+	}
 	c := new(Filter)
 	var errs [8]error
 	c.kinds, errs[0] = compileKinds(f.GetTypes(), f.GetTypeNames())
@@ -75,7 +81,7 @@ func (f *Filter) Match(e *Event) (bool, error) {
 func (f *Filter) MatchFields(e *Event) bool {
 	return f.sessions.passes(e.sessionID) && f.kinds.passes(e.kind, e.typeName) && f.users.passes(e.userID) &&
 		f.agents.passes(e.agentID) && f.services.passes(e.serviceID) && f.apps.passes(e.appID) &&
-		f.channels.passes(e.channel)
+		f.channels.passes(e.channel) && (f.bound == nil || f.bound.MatchFields(e))
 }
 
 // MatchExpression reports whether e passes the expression; it does when there is none. The error is an *Error when the

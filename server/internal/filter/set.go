@@ -75,6 +75,12 @@ func (s *stringSet) has(v []byte) bool {
 	return ok
 }
 
+// contains tells whether any value fulfils the condition.
+func (s *stringSet) contains(condition func(string) bool) (found bool) {
+	s.each(func(v string) { found = found || condition(v) })
+	return found
+}
+
 // each calls do with every value.
 func (s *stringSet) each(do func(string)) {
 	for _, v := range s.few {

@@ -12,9 +12,11 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	gatewayv1 "github.com/deskbridge/deskbridge/gen/gateway/deskbridge/v1"
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/callback"
 )
 
@@ -73,6 +75,9 @@ func New(config Config) (*Gateway, error) {
 	}
 	events := runtime.NewServeMux(
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
+		// A caller's headers must not become what the edge itself says of it. Authorization passes anyway.
+		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD { return access.EdgeMetadata(r) }),
 		// Else a form that is posted here would get the generated stream.
 		runtime.WithDisablePathLengthFallback(),
 		// As in the streams: what is not set is left out.
@@ -85,7 +90,19 @@ func New(config Config) (*Gateway, error) {
 	mux := http.NewServeMux()
 	mux.Handle(CallbackPath, edge)
 	mux.HandleFunc("/v1/callbacks/", edge.notFound)
-	mux.Handle("GET "+SubscribePath, &eventStreams{client: client, mux: events, sendTimeout: config.SendTimeout})
-	mux.Handle("/", events)
+	streams := &eventStreams{client: client, mux: events, sendTimeout: config.SendTimeout}
+	mux.Handle("GET "+SubscribePath, bodiless(streams))
+	mux.Handle("/", bodiless(events))
 	return &Gateway{Handler: IdentifyRequests(mux), edge: edge}, nil
+}
+
+// bodiless doesn't wait for a body, as no method here has one. net/http would, without end, before it answers.
+func bodiless(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != http.NoBody {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

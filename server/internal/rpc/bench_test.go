@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
@@ -58,7 +60,9 @@ func benchServer(b *testing.B, register func(s *grpc.Server), options ...grpc.Se
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := grpc.NewServer(options...)
+	open := access.NewControl(access.Open(), 1)
+	guard := NewGuard(open, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	server := grpc.NewServer(append(options, guard.Options()...)...)
 	register(server)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()

@@ -9,7 +9,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/fields"
 	"github.com/deskbridge/deskbridge/server/internal/filter"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
@@ -27,6 +29,16 @@ func newError(reason deskbridgev1.ErrorReason, format string, args ...any) *call
 // invalid says that a request field has a value it must not have.
 func invalid(field, format string, args ...any) *callError {
 	e := newError(deskbridgev1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field+": "+format, args...)
+	e.detail.Field = field
+	return e
+}
+
+// refuseField says that a request field has a value it must not have, or that the caller may not ask for.
+func refuseField(reason deskbridgev1.ErrorReason, field, text string, denied bool) *callError {
+	if denied {
+		reason = deskbridgev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED
+	}
+	e := newError(reason, "%s: %s", field, text)
 	e.detail.Field = field
 	return e
 }
@@ -94,16 +106,27 @@ func codeOf(reason deskbridgev1.ErrorReason) codes.Code {
 // there is a context's end in its error as well.
 func classify(err error) error {
 	var known *callError
-	var bad *filter.Error
+	var badFilter *filter.Error
+	var badMask *fields.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &bad):
-		e := newError(deskbridgev1.ErrorReason_ERROR_REASON_FILTER_INVALID, "%s: %s", bad.Field, bad.Reason)
-		e.detail.Field = bad.Field
-		return e
+	case errors.As(err, &badFilter):
+		return refuseField(deskbridgev1.ErrorReason_ERROR_REASON_FILTER_INVALID,
+			badFilter.Field, badFilter.Reason, badFilter.Denied)
+	case errors.As(err, &badMask):
+		return refuseField(deskbridgev1.ErrorReason_ERROR_REASON_REQUEST_INVALID,
+			badMask.Field, badMask.Reason, badMask.Denied)
+	case errors.Is(err, access.ErrUnauthenticated):
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, "%v", err)
+	case errors.Is(err, access.ErrDenied):
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED, "%v", err)
+	case errors.Is(err, access.ErrLimit):
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_LIMIT_EXCEEDED, "%v", err)
+	case errors.Is(err, access.ErrChanged):
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "%v: reconnect", err)
 	case errors.Is(err, fanout.ErrStopped):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "the bridge is shutting down")
 	case errors.Is(err, journal.ErrCursorMalformed):

@@ -2,11 +2,15 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
+	"github.com/deskbridge/deskbridge/server/internal/fields"
+	"github.com/deskbridge/deskbridge/server/internal/filter"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
@@ -44,12 +48,54 @@ func (s *SessionEvents) ListSessionEvents(
 	if err != nil {
 		return nil, err
 	}
-	records, more, err := s.config.Journal.Session(ctx, req.GetSdkAppId(), req.GetSessionId(), after, limit)
+	caller := access.PrincipalOf(ctx)
+	visible, err := visibleIn(req.GetSdkAppId(), caller)
 	if err != nil {
 		return nil, classify(err)
 	}
-	page, err := s.page(records, more)
-	return page, classify(err)
+	page := page{epoch: s.config.Journal.Epoch(), limit: limit, filter: visible, content: caller.Content}
+	err = s.fill(ctx, &page, req, after)
+	return &page.response, classify(err)
+}
+
+// visibleIn selects the events of an app, any when it is empty, that a caller may read.
+func visibleIn(app string, caller *access.Principal) (*filter.Filter, error) {
+	asked := &deskbridgev1.EventFilter{}
+	if app != "" {
+		asked.SdkAppIds = []string{app}
+	}
+	visible, err := filter.CompileWithin(asked, caller.Scope())
+	var bad *filter.Error
+	if errors.As(err, &bad) {
+		bad.Field = "sdk_app_id"
+	}
+	return visible, err
+}
+
+// fill reads records until the page is full or the session has no more. One reading is not always enough: a caller may
+// be allowed to read only some of a session's events.
+func (s *SessionEvents) fill(
+	ctx context.Context, p *page, req *deskbridgev1.ListSessionEventsRequest, after uint64,
+) error {
+	for limit := p.limit; ; limit = maxPageSize {
+		records, more, err := s.config.Journal.Session(ctx, req.GetSdkAppId(), req.GetSessionId(), after, limit)
+		if err != nil {
+			return err
+		}
+		for _, record := range records {
+			if full, err := p.add(record); full || err != nil {
+				return err
+			}
+		}
+		switch {
+		case !more || len(records) == 0:
+			return nil
+		case len(p.response.GetEvents()) == p.limit:
+			p.end()
+			return nil
+		}
+		after = records[len(records)-1].Position
+	}
 }
 
 // pageStart reads a page token. A page behind events that were trimmed meanwhile simply has fewer events.
@@ -67,28 +113,48 @@ func (s *SessionEvents) pageStart(token string) (uint64, error) {
 	return cursor.Position, nil
 }
 
-// page makes the answer of as many records as fit into one. more says that there are others behind them.
-func (s *SessionEvents) page(records []journal.Record, more bool) (*deskbridgev1.ListSessionEventsResponse, error) {
-	response := &deskbridgev1.ListSessionEventsResponse{}
-	size := 0
-	for i, record := range records {
-		size += len(record.Data)
-		if i > 0 && size > maxPageBytes {
-			more = true
-			break
-		}
-		event, err := decodeRecord(record)
-		if err != nil {
-			return nil, err
-		}
-		response.Events = append(response.Events, event)
+// page is an answer in the making.
+type page struct {
+	epoch    string
+	limit    int
+	filter   *filter.Filter // selects what the caller may read
+	content  bool           // may be read
+	response deskbridgev1.ListSessionEventsResponse
+	bytes    int
+}
+
+// end says that there are events behind this page.
+func (p *page) end() {
+	last := p.response.GetEvents()[len(p.response.GetEvents())-1]
+	p.response.NextPageToken = journal.Cursor{Epoch: p.epoch, Position: last.GetPosition()}.String()
+}
+
+// add adds a record if the caller may read it, and reports whether the page was full without it.
+func (p *page) add(record journal.Record) (full bool, err error) {
+	var view filter.Event
+	if err := view.Read(record.Position, record.Data); err != nil {
+		return false, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 	}
-	if last := len(response.GetEvents()) - 1; more && last >= 0 {
-		response.NextPageToken = journal.Cursor{
-			Epoch: s.config.Journal.Epoch(), Position: response.GetEvents()[last].GetPosition(),
-		}.String()
+	if !p.filter.MatchFields(&view) {
+		return false, nil
 	}
-	return response, nil
+	count := len(p.response.GetEvents())
+	p.bytes += len(record.Data)
+	if count == p.limit || (count > 0 && p.bytes > maxPageBytes) {
+		p.end()
+		return true, nil
+	}
+	if !p.content {
+		if record.Data, err = fields.Open().Append(nil, record.Data); err != nil {
+			return false, fmt.Errorf("%w: position %d: %w", journal.ErrDamaged, record.Position, err)
+		}
+	}
+	event, err := decodeRecord(record)
+	if err != nil {
+		return false, err
+	}
+	p.response.Events = append(p.response.Events, event)
+	return false, nil
 }
 
 // decodeRecord is a stored event with its position.

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/mem"
 
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/fields"
 )
 
 // maskedEvents keeps recent events as read masks show them, so that streams with the same mask share the work and the
@@ -34,12 +35,12 @@ const (
 const maskedReach = maskedSlots / 4
 
 // entries returns the events of an item in the form of fanout.Event.Wire.
-func (c *maskedEvents) entries(item *fanout.Item, mask *readMask) ([]mem.SliceBuffer, error) {
+func (c *maskedEvents) entries(item *fanout.Item, mask *fields.Mask) ([]mem.SliceBuffer, error) {
 	entries := make([]mem.SliceBuffer, len(item.Events))
 	for i, event := range item.Events {
 		var err error
 		if event.Position+maskedReach < item.Head {
-			entries[i], err = mask.entry(event)
+			entries[i], err = maskedEntry(mask, event)
 		} else {
 			entries[i], err = c.entry(event, mask)
 		}
@@ -50,14 +51,14 @@ func (c *maskedEvents) entries(item *fanout.Item, mask *readMask) ([]mem.SliceBu
 	return entries, nil
 }
 
-func (c *maskedEvents) entry(event *fanout.Event, mask *readMask) ([]byte, error) {
-	slot := &c.slots[(mask.hash+event.Position)%maskedSlots]
-	if kept := slot.Load(); kept != nil && kept.position == event.Position && kept.mask == mask.key {
+func (c *maskedEvents) entry(event *fanout.Event, mask *fields.Mask) ([]byte, error) {
+	slot := &c.slots[(mask.Hash+event.Position)%maskedSlots]
+	if kept := slot.Load(); kept != nil && kept.position == event.Position && kept.mask == mask.Key {
 		return kept.entry, nil
 	}
-	entry, err := mask.entry(event)
+	entry, err := maskedEntry(mask, event)
 	if err == nil && cap(entry) <= maxMasked {
-		slot.Store(&maskedEvent{mask: mask.key, position: event.Position, entry: entry})
+		slot.Store(&maskedEvent{mask: mask.Key, position: event.Position, entry: entry})
 	}
 	return entry, err
 }

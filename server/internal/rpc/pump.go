@@ -11,7 +11,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/fields"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
@@ -20,7 +22,7 @@ type pump struct {
 	service          *SessionEvents
 	stream           grpc.ServerStream
 	subscription     *fanout.Subscription
-	mask             *readMask // nil: whole events
+	mask             *fields.Mask // nil: whole events
 	epoch            string
 	opened           *deskbridgev1.SubscribeResponse // until it is sent
 	stopWhenCaughtUp bool
@@ -32,7 +34,8 @@ type pump struct {
 }
 
 func newPump(
-	s *SessionEvents, stream grpc.ServerStream, subscription *fanout.Subscription, from origin, mask *readMask, stop bool,
+	s *SessionEvents, stream grpc.ServerStream, subscription *fanout.Subscription, from origin, mask *fields.Mask,
+	stop bool,
 ) *pump {
 	p := &pump{
 		service: s, stream: stream, subscription: subscription, mask: mask, epoch: from.bounds.Epoch,
@@ -138,6 +141,19 @@ func (p *pump) end(ctx context.Context, err error) error {
 	var known *callError
 	if errors.As(err, &known) {
 		return known.withResume(p.cursor())
+	}
+	return err
+}
+
+// orEnded returns why access control has ended the stream, which interrupts whatever it does, or else err.
+func (p *pump) orEnded(err error) error {
+	cause := access.Ended(p.stream.Context())
+	if cause == nil || err == nil {
+		return err
+	}
+	var known *callError
+	if errors.As(classify(cause), &known) {
+		return known.withResume(journal.Cursor{Epoch: p.epoch, Position: p.sent.Load()})
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/fields"
 )
 
 func TestReadMaskErrorsNameThePath(t *testing.T) {
@@ -31,9 +32,9 @@ func TestReadMaskErrorsNameThePath(t *testing.T) {
 		"unknown in message": {[]string{"callback.ip"}, "read_mask.paths[0]", `CallbackMetadata has no field "ip"`},
 		"too many":           {slices.Repeat([]string{"id"}, 101), "read_mask.paths", "101 paths"},
 	} {
-		_, err := compileReadMask(&fieldmaskpb.FieldMask{Paths: tt.paths})
-		e, ok := err.(*callError) //nolint:errorlint // returned as it is
-		if !ok || e.detail.GetField() != tt.field || !strings.Contains(e.message, tt.reason) {
+		_, err := fields.Compile(&fieldmaskpb.FieldMask{Paths: tt.paths})
+		e, ok := err.(*fields.Error) //nolint:errorlint // returned as it is
+		if !ok || e.Field != tt.field || !strings.Contains(e.Reason, tt.reason) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -57,7 +58,7 @@ func TestReadMaskTakesWhatItNames(t *testing.T) {
 	paths := allPaths((*deskbridgev1.SessionEvent)(nil).ProtoReflect().Descriptor(), "")
 	rapid.Check(t, func(t *rapid.T) {
 		drawn := rapid.SliceOfN(rapid.SampledFrom(paths), 1, 8).Draw(t, "paths")
-		mask, err := compileReadMask(&fieldmaskpb.FieldMask{Paths: drawn})
+		mask, err := fields.Compile(&fieldmaskpb.FieldMask{Paths: drawn})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func TestReadMaskTakesWhatItNames(t *testing.T) {
 		}
 		data = protowire.AppendTag(data, 9999, protowire.BytesType) // of a newer contract
 		data = protowire.AppendString(data, "new")
-		entry, err := mask.entry(&fanout.Event{Position: 77, Data: data})
+		entry, err := maskedEntry(mask, &fanout.Event{Position: 77, Data: data})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,11 +139,11 @@ func FuzzReadMaskOnAnyBytes(f *testing.F) {
 	f.Add([]byte{0x7b, 0x7c}, "message.key")
 	f.Add([]byte{0x78, 0x01}, "message.key,callback.client_ip")
 	f.Fuzz(func(t *testing.T, data []byte, paths string) {
-		mask, err := compileReadMask(&fieldmaskpb.FieldMask{Paths: strings.Split(paths, ",")})
+		mask, err := fields.Compile(&fieldmaskpb.FieldMask{Paths: strings.Split(paths, ",")})
 		if err != nil {
 			return
 		}
-		entry, err := mask.entry(&fanout.Event{Position: 1, Data: data})
+		entry, err := maskedEntry(mask, &fanout.Event{Position: 1, Data: data})
 		if err != nil {
 			return
 		}
@@ -158,15 +159,15 @@ func TestMaskedEventsAreShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compile := func(paths ...string) *readMask {
-		mask, err := compileReadMask(&fieldmaskpb.FieldMask{Paths: paths})
+	compile := func(paths ...string) *fields.Mask {
+		mask, err := fields.Compile(&fieldmaskpb.FieldMask{Paths: paths})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return mask
 	}
 	var cache maskedEvents
-	first := func(mask *readMask, position, head uint64) *byte {
+	first := func(mask *fields.Mask, position, head uint64) *byte {
 		item := &fanout.Item{Head: head, Events: []*fanout.Event{{Position: position, Data: data}}}
 		entries, err := cache.entries(item, mask)
 		if err != nil {

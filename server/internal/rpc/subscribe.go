@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 	"github.com/deskbridge/deskbridge/server/internal/filter"
 )
@@ -66,11 +67,12 @@ func (s *SessionEvents) open(
 	if !validName.MatchString(req.GetName()) {
 		return nil, invalid("name", "want at most 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'")
 	}
-	mask, err := compileReadMask(req.GetReadMask())
+	caller := access.PrincipalOf(ctx)
+	mask, err := compileReadMask(req.GetReadMask(), caller)
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := filter.Compile(req.GetFilter())
+	compiled, err := filter.CompileWithin(req.GetFilter(), caller.Scope())
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +122,7 @@ func (s *SessionEvents) supervise(p *pump) error {
 	}()
 	select {
 	case err := <-done:
-		return err
+		return p.orEnded(err)
 	case <-p.stuck:
 		return p.slowReader()
 	}

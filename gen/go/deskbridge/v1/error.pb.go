@@ -43,8 +43,8 @@ const (
 	ErrorReason_ERROR_REASON_NOT_SERVED ErrorReason = 7
 	// ABORTED: the reader did not take a response in time, and the stream was cut. Retry from resume_cursor.
 	ErrorReason_ERROR_REASON_SLOW_READER ErrorReason = 8
-	// UNAVAILABLE: the bridge is shutting down, or the stream has reached the age at which the bridge ends streams. Retry,
-	// from resume_cursor where it is set.
+	// UNAVAILABLE: the bridge is shutting down, the stream has reached the age at which the bridge ends streams, or what the
+	// caller may read has changed. Retry, from resume_cursor where it is set.
 	ErrorReason_ERROR_REASON_DRAINING ErrorReason = 9
 	// UNAVAILABLE: the journal can't be read or written now. Retry with backoff.
 	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 10

@@ -297,7 +297,8 @@ func (*SubscribeRequest_AfterCursor) isSubscribeRequest_Start() {}
 func (*SubscribeRequest_AtTime) isSubscribeRequest_Start() {}
 
 // EventFilter selects events. An event passes when it passes every field that has values; it passes a field when it
-// equals one of the values. At most 1,000 values a field, each at most 1,024 bytes. An empty filter selects all.
+// equals one of the values. At most 1,000 values a field, each at most 1,024 bytes, and all together at most 256 KiB. An
+// empty filter selects all.
 type EventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SessionEvent.type. Joined with `type_names` by OR: both select on the type.

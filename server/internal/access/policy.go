@@ -1,0 +1,112 @@
+package access
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/deskbridge/deskbridge/server/internal/filter"
+)
+
+// Policy says who may do what. It is immutable.
+type Policy struct {
+	tokens     map[tokenHash]credential
+	identities map[string]*Principal
+	// open: there is no file. Everyone may read everything, and who calls from this machine is an administrator.
+	open bool
+}
+
+type credential struct {
+	principal *Principal
+	expires   time.Time
+}
+
+// Open returns the policy of a bridge without a file of principals.
+func Open() *Policy { return &Policy{open: true} }
+
+// Principal is someone who calls, and what it may do. It is immutable. The zero value is nobody, and may do nothing.
+type Principal struct {
+	// Name of the principal; empty for nobody, and for everyone while there is no file.
+	Name string
+	// Admin may call the administrators' services.
+	Admin bool
+	// Reads: may read events, those of Events.
+	Reads bool
+	// Events that may be read: a filter without an expression. Nil for all.
+	Events *filter.Filter
+	// Content may be read, too; see package fields.
+	Content bool
+	// MaxStreams bounds the event streams open at once; 0: no bound.
+	MaxStreams int
+
+	// rights are the same text for the same rights.
+	rights string
+}
+
+// Scope is what the principal may read, for a filter.
+func (p *Principal) Scope() filter.Scope {
+	return filter.Scope{Events: p.Events, Blind: !p.Content}
+}
+
+// identity is who calls, and until when that holds.
+type identity struct {
+	principal *Principal
+	expires   time.Time // zero: for ever
+}
+
+// identify finds out who calls. A bearer token decides where there is one: a certificate doesn't make a wrong one good.
+func (p *Policy) identify(caller Caller, now time.Time) (identity, error) {
+	if p.open {
+		everyone := &Principal{Admin: caller.Local, Reads: true, Content: true}
+		return identity{principal: everyone}, nil
+	}
+	token, err := parseBearer(caller.Authorization)
+	switch {
+	case err != nil:
+		return identity{}, err
+	case token != "":
+		return p.byToken(token, now)
+	case caller.Certificate != nil:
+		return p.byCertificate(caller.Certificate, now)
+	default:
+		return identity{}, fmt.Errorf("%w: a bearer token or a client certificate is needed", ErrUnauthenticated)
+	}
+}
+
+func (p *Policy) byToken(token string, now time.Time) (identity, error) {
+	known, ok := p.tokens[sha256.Sum256([]byte(token))]
+	switch {
+	case !ok:
+		return identity{}, fmt.Errorf("%w: the token is not known", ErrUnauthenticated)
+	case expired(known.expires, now):
+		return identity{}, fmt.Errorf("%w: the token has expired", ErrUnauthenticated)
+	}
+	return identity(known), nil
+}
+
+// byCertificate knows a certificate by the first of its names that the policy has.
+func (p *Policy) byCertificate(certificate *x509.Certificate, now time.Time) (identity, error) {
+	if expired(certificate.NotAfter, now) {
+		return identity{}, fmt.Errorf("%w: the client certificate has expired", ErrUnauthenticated)
+	}
+	for _, name := range names(certificate) {
+		if principal, ok := p.identities[name]; ok {
+			return identity{principal: principal, expires: certificate.NotAfter}, nil
+		}
+	}
+	return identity{}, fmt.Errorf("%w: the client certificate is not known", ErrUnauthenticated)
+}
+
+// names are a certificate's URIs and then its DNS names; the common name counts only where there is neither.
+func names(certificate *x509.Certificate) []string {
+	var all []string
+	for _, uri := range certificate.URIs {
+		all = append(all, uri.String())
+	}
+	all = append(all, certificate.DNSNames...)
+	if len(all) == 0 && certificate.Subject.CommonName != "" {
+		all = append(all, certificate.Subject.CommonName)
+	}
+	return all
+}
