@@ -137,7 +137,7 @@ func TestCursorIsSavedThoughTheContextEnded(t *testing.T) {
 		if !errors.Is(last, context.Canceled) {
 			t.Errorf("ended with %v", last)
 		}
-		if cursor, _ := store.MemoryCursorStore.Load(t.Context()); cursor != "e1:3" {
+		if cursor, _ := store.MemoryCursorStore.Load(t.Context()); cursor != "e1:2" {
 			t.Errorf("saved %q", cursor)
 		}
 	})

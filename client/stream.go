@@ -140,17 +140,20 @@ func (s *subscription) advance(cursor string) {
 	}
 }
 
-// deliver yields the events that are new. When the loop is left, the event it was left with is not consumed.
+// deliver yields the events that are new, until the subscription is to end: the rest of a batch is not held against a
+// caller who has cancelled.
 func (s *subscription) deliver(ctx context.Context, events []*deskbridgev1.SessionEvent) error {
 	s.backoff.reset()
 	for _, event := range events {
 		if event.GetPosition() <= s.position {
 			continue
 		}
+		if err := s.stopped(ctx); err != nil {
+			return s.stopWithin(err)
+		}
 		if !s.yield(event, nil) {
 			s.abandoned = true
-			s.cursor = FormatCursor(s.epoch, s.position)
-			return errFinished
+			return s.stopWithin(errFinished)
 		}
 		s.position = event.GetPosition()
 		if err := s.saveWithin(ctx); err != nil {
@@ -158,6 +161,23 @@ func (s *subscription) deliver(ctx context.Context, events []*deskbridgev1.Sessi
 		}
 	}
 	return nil
+}
+
+// stopped returns why to go no further, nil while there is no reason.
+func (s *subscription) stopped(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if s.client.isClosed() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// stopWithin ends a batch behind the last event consumed. When the loop is left, the event it was left with is not.
+func (s *subscription) stopWithin(cause error) error {
+	s.cursor = FormatCursor(s.epoch, s.position)
+	return cause
 }
 
 // saveWithin saves the cursor behind the last event consumed, when the last save is some time ago: so that a crash in

@@ -481,6 +481,46 @@ func TestSubscribeEndsWithItsClient(t *testing.T) {
 	}
 }
 
+// A loop that cancels, or closes the client, is not made to work off the rest of a batch. What it has consumed counts.
+func TestSubscribeEndsWithinABatch(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		stop func(context.CancelFunc, *client.Client)
+		want error
+	}{
+		"cancelled": {func(cancel context.CancelFunc, _ *client.Client) { cancel() }, context.Canceled},
+		"closed":    {func(_ context.CancelFunc, c *client.Client) { _ = c.Close() }, client.ErrClosed},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				play := stalls(opened(0, 5), batch(1, 2, 3, 4, 5))
+				bridge := serveInMemory(t, &scriptedBridge{scripts: []script{play}})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				store := &client.MemoryCursorStore{}
+				var positions []uint64
+				var last error
+				for event, err := range bridge.Subscribe(ctx, nil, client.WithCursorStore(store)) {
+					if last = err; err != nil {
+						break
+					}
+					if positions = append(positions, event.GetPosition()); len(positions) == 2 {
+						tt.stop(cancel, bridge)
+					}
+				}
+				if !errors.Is(last, tt.want) || len(positions) != 2 {
+					t.Errorf("ended with %v after %v", last, positions)
+				}
+				if cursor, _ := store.Load(t.Context()); cursor != at(2) {
+					t.Errorf("the store has %q, want %q", cursor, at(2))
+				}
+			})
+		})
+	}
+}
+
 func TestSubscribeTellsItsHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -42,7 +42,7 @@ func (b *Bridge) Post(body string) {
 }
 
 // concurrency is how many sessions are played at once.
-const concurrency = 16
+const concurrency = 256
 
 // Play posts whole made-up sessions to the webhook, many at once, some fifteen events each: chatbots, queues, agents,
 // ratings and every type of message. When it returns, all events are in the journal. The sessions of each call are new,

@@ -1,0 +1,163 @@
+//go:build clients
+
+package conformance_test
+
+import (
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/deskbridge/deskbridge/client/bridgetest"
+	"github.com/deskbridge/deskbridge/client/conformance"
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
+
+func faultScenarios() []scenario {
+	return []scenario{
+		{"cut in the middle of a batch", cutMidBatch},
+		{"restart of the bridge", interrupted((*bridgetest.Bridge).Restart)},
+		{"two restarts, one behind the other", interrupted(func(b *bridgetest.Bridge) { b.Restart(); b.Restart() })},
+		{"half-open connection", interrupted(func(b *bridgetest.Bridge) { b.Blackhole(); b.Resume() })},
+		{"drain", drained},
+		{"stall, then resume", stalled},
+		{"slow loop body", slowLoop},
+		{"slow reader is cut", slowReader},
+		{"errors that pass", temporaryErrors},
+		{"100,000 events with cuts", volume},
+	}
+}
+
+// cutMidBatch cuts while the loop works through a batch, and in the middle of messages.
+func cutMidBatch(s *stage) {
+	bridge := s.played(30)
+	bridge.CutAfter(50_000)
+	c := s.subscribe(subscription{address: bridge.Addr(), request: allThereIs(), delay: 2 * time.Millisecond})
+	c.awaitCount(50)
+	bridge.Cut()
+	c.awaitCount(100)
+	bridge.CutAfter(10_000)
+	c.finish(bridge.Events())
+}
+
+// interrupted disturbs a stream that has caught up. Nothing of it shows, but a reconnect.
+func interrupted(disturb func(*bridgetest.Bridge)) func(*stage) {
+	return func(s *stage) {
+		bridge := s.played(2)
+		c := s.subscribe(subscription{address: bridge.Addr(), request: impatient()})
+		c.awaitState(conformance.StateCaughtUp, 1)
+		disturb(bridge)
+		bridge.Play(2)
+		want := bridge.Events()
+		c.expect(want)
+		c.awaitState(conformance.StateConnected, 2)
+		if seen := c.cancel(want); seen.count(conformance.StateReconnecting) == 0 {
+			s.Error("reconnected without a word")
+		}
+	}
+}
+
+func drained(s *stage) {
+	bridge := s.played(2)
+	c := s.subscribe(subscription{address: bridge.Addr(), request: impatient()})
+	c.awaitState(conformance.StateCaughtUp, 1)
+	bridge.Drain()
+	draining := c.awaitState(conformance.StateDraining, 1)
+	reconnecting := c.awaitState(conformance.StateReconnecting, 1)
+	if reconnecting.DelayMS < draining.DelayMS {
+		s.Errorf("reconnecting after %d ms, was asked to wait %d ms", reconnecting.DelayMS, draining.DelayMS)
+	}
+	bridge.Play(1)
+	want := bridge.Events()
+	c.expect(want)
+	c.cancel(want)
+}
+
+// stalled is shorter than three heartbeats: the stream goes on.
+func stalled(s *stage) {
+	bridge := s.played(1)
+	c := s.subscribe(subscription{address: bridge.Addr(), request: fromEarliest()})
+	c.awaitState(conformance.StateCaughtUp, 1)
+	bridge.Stall()
+	bridge.Play(2)
+	bridge.Resume()
+	want := bridge.Events()
+	c.expect(want)
+	if seen := c.cancel(want); seen.count(conformance.StateReconnecting) > 0 {
+		s.Errorf("reconnected: %+v", seen.all(conformance.StateReconnecting))
+	}
+}
+
+// slowLoop spends more than three heartbeats in the loop's body: that is no silence of the bridge.
+func slowLoop(s *stage) {
+	bridge := bridgetest.Start(s)
+	bridge.Post(`{"Event": "SessionBegin", "SessionId": "s1"}`)
+	bridge.Post(`{"Event": "SessionEnd", "SessionId": "s1"}`)
+	request := impatient()
+	request.StopWhenCaughtUp = true
+	c := s.subscribe(subscription{address: bridge.Addr(), request: request, delay: 4500 * time.Millisecond})
+	if seen := c.finish(bridge.Events()); seen.count(conformance.StateReconnecting) > 0 {
+		s.Errorf("reconnected: %+v", seen.all(conformance.StateReconnecting))
+	}
+}
+
+// slowReader is told what the bridge tells a reader that it had to cut.
+func slowReader(s *stage) {
+	bridge := s.played(1)
+	c := s.subscribe(subscription{address: bridge.Addr(), request: impatient()})
+	c.awaitState(conformance.StateCaughtUp, 1)
+	bridge.Reject(codes.Aborted, &deskbridgev1.ErrorDetail{
+		Reason:       deskbridgev1.ErrorReason_ERROR_REASON_SLOW_READER,
+		ResumeCursor: bridge.Journal().GetLatestCursor(),
+	})
+	c.await("a reconnect because of SLOW_READER", reconnectedFor("SLOW_READER"))
+	bridge.Play(1)
+	want := bridge.Events()
+	c.expect(want)
+	c.cancel(want)
+}
+
+func reconnectedFor(reason string) func(*transcript) bool {
+	return func(t *transcript) bool {
+		for _, line := range t.all(conformance.StateReconnecting) {
+			if line.Reason == reason {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// temporaryErrors are those of proxies in between, and of a bridge that has too much to do.
+func temporaryErrors(s *stage) {
+	bridge := s.played(1)
+	for _, code := range []codes.Code{codes.Unavailable, codes.Unknown, codes.Internal, codes.Canceled} {
+		bridge.Reject(code, nil)
+	}
+	bridge.Reject(codes.ResourceExhausted, &deskbridgev1.ErrorDetail{
+		Reason: deskbridgev1.ErrorReason_ERROR_REASON_LIMIT_EXCEEDED,
+	})
+	c := s.subscribe(subscription{address: bridge.Addr(), request: allThereIs()})
+	seen := c.finish(bridge.Events())
+	if !reconnectedFor("LIMIT_EXCEEDED")(&seen) || seen.count(conformance.StateReconnecting) < 5 {
+		s.Errorf("reconnected because of %+v", seen.all(conformance.StateReconnecting))
+	}
+}
+
+// volume cuts the stream again and again, while it is read as fast as it can be.
+func volume(s *stage) {
+	bridge, want := s.archive.fill()
+	if len(want) < archiveSize {
+		s.Fatal("the archive could not be filled")
+	}
+	proxy := bridgetest.NewProxy(s, bridge.Addr)
+	proxy.CutAfter(100_000)
+	c := s.subscribe(subscription{address: proxy.Addr(), request: allThereIs()})
+	for n := 10_000; n < len(want); n += 10_000 {
+		c.awaitCount(n)
+		proxy.CutAfter(100_000)
+	}
+	seen := c.finish(want)
+	if n := seen.count(conformance.StateConnected); n < 3 {
+		s.Errorf("connected %d times only: the cuts were missed", n)
+	}
+}
