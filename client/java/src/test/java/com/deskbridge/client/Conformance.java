@@ -1,0 +1,197 @@
+package com.deskbridge.client;
+
+import com.deskbridge.v1.CaughtUp;
+import com.deskbridge.v1.Draining;
+import com.deskbridge.v1.ErrorReason;
+import com.deskbridge.v1.FellBehind;
+import com.deskbridge.v1.Heartbeat;
+import com.deskbridge.v1.SessionEvent;
+import com.deskbridge.v1.SubscribeRequest;
+import com.deskbridge.v1.SubscriptionOpened;
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.util.JsonFormat;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.concurrent.CancellationException;
+
+/**
+ * Runs one subscription for the conformance suite: what to do comes as a line of JSON, what happens goes out as lines of
+ * JSON. It ends by itself: a thread that the client left behind would keep it alive.
+ */
+public final class Conformance implements Hooks {
+  private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+  private final BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+  private final JsonFormat.Printer printer = JsonFormat.printer().omittingInsignificantWhitespace();
+  private final JsonObject scenario;
+
+  private Conformance() throws IOException {
+    scenario = JsonParser.parseString(in.readLine()).getAsJsonObject();
+  }
+
+  public static void main(String[] args) throws Exception {
+    Conformance conformance = new Conformance();
+    JsonObject end = conformance.run();
+    conformance.print("end", end);
+  }
+
+  private JsonObject run() throws IOException {
+    SubscribeRequest.Builder request = SubscribeRequest.newBuilder();
+    JsonFormat.parser().merge(scenario.get("request").toString(), request);
+    try (Client bridge = client();
+        Subscription events = bridge.subscribe(request.build(), options())) {
+      cancelOnDemand(events);
+      return end(loop(events), null);
+    } catch (CancellationException e) {
+      return end("cancelled", e);
+    } catch (Exception e) {
+      return end("error", e);
+    }
+  }
+
+  /** Returns how the loop ended. */
+  private String loop(Subscription events) throws IOException, InterruptedException {
+    int count = 0;
+    for (SessionEvent event : events) {
+      print(event);
+      if (++count == number("limit")) {
+        return "left";
+      }
+      Thread.sleep(number("delayMs"));
+    }
+    return "finished";
+  }
+
+  private Client client() {
+    Client.Builder builder = Client.builder(text("address"));
+    if (!text("token").isEmpty()) {
+      builder.token(text("token"));
+    }
+    return builder.build();
+  }
+
+  private SubscribeOptions options() {
+    SubscribeOptions options = SubscribeOptions.NONE.withHooks(this);
+    String file = text("cursorFile");
+    return file.isEmpty() ? options : options.withCursorStore(new FileCursorStore(Path.of(file)));
+  }
+
+  /** Closes the subscription at the line "cancel" or the end of the input. */
+  private void cancelOnDemand(Subscription events) {
+    Thread reader = new Thread(() -> {
+      try {
+        String line;
+        do {
+          line = in.readLine();
+        } while (line != null && !line.equals("cancel"));
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      } finally {
+        events.close();
+      }
+    });
+    reader.setDaemon(true);
+    reader.start();
+  }
+
+  @Override
+  public void onConnected(SubscriptionOpened opened) {
+    state("connected", "epoch", opened.getEpoch(), "start", Long.toUnsignedString(opened.getStartPosition()),
+        "head", Long.toUnsignedString(opened.getHeadPosition()));
+  }
+
+  @Override
+  public void onCaughtUp(CaughtUp caughtUp) {
+    state("caught_up", "head", Long.toUnsignedString(caughtUp.getHeadPosition()));
+  }
+
+  @Override
+  public void onFellBehind(FellBehind fellBehind) {
+    state("fell_behind", "head", Long.toUnsignedString(fellBehind.getHeadPosition()),
+        "lag", Long.toUnsignedString(fellBehind.getLag()));
+  }
+
+  @Override
+  public void onHeartbeat(Heartbeat heartbeat, long lag) {
+    state("heartbeat", "lag", Long.toUnsignedString(lag));
+  }
+
+  @Override
+  public void onDraining(Draining draining) {
+    state("draining", "delayMs", Streams.duration(draining.getReconnectDelay()).toMillis());
+  }
+
+  @Override
+  public void onReconnecting(DeskbridgeException cause, Duration delay) {
+    state("reconnecting", "reason", name(cause.reason()), "delayMs", delay.toMillis());
+  }
+
+  private void print(SessionEvent event) throws InvalidProtocolBufferException {
+    if (text("print").equals("events")) {
+      print("event", JsonParser.parseString(printer.print(event)));
+      return;
+    }
+    JsonArray at = new JsonArray();
+    at.add(Long.toUnsignedString(event.getPosition()));
+    at.add(event.getId());
+    print("at", at);
+  }
+
+  /** Prints a state with its members: name and value by turns. */
+  private void state(String state, Object... members) {
+    JsonObject line = new JsonObject();
+    line.addProperty("state", state);
+    for (int i = 0; i < members.length; i += 2) {
+      if (members[i + 1] instanceof Number number) {
+        line.addProperty((String) members[i], number);
+      } else {
+        line.addProperty((String) members[i], (String) members[i + 1]);
+      }
+    }
+    out.println(line);
+  }
+
+  private void print(String name, JsonElement value) {
+    JsonObject line = new JsonObject();
+    line.add(name, value);
+    out.println(line);
+  }
+
+  private static JsonObject end(String cause, Exception e) {
+    JsonObject end = new JsonObject();
+    end.addProperty("cause", cause);
+    end.addProperty("message", e == null ? "" : String.valueOf(e.getMessage()));
+    if (e instanceof DeskbridgeException failure) {
+      end.addProperty("reason", name(failure.reason()));
+      end.addProperty("code", failure.code().name());
+      end.addProperty("field", failure.field());
+      end.addProperty("earliestCursor", failure.earliestCursor());
+      end.addProperty("latestCursor", failure.latestCursor());
+    }
+    return end;
+  }
+
+  private static String name(ErrorReason reason) {
+    return switch (reason) {
+      case ERROR_REASON_UNSPECIFIED, UNRECOGNIZED -> "";
+      default -> reason.name().substring("ERROR_REASON_".length());
+    };
+  }
+
+  private String text(String name) {
+    return scenario.has(name) ? scenario.get(name).getAsString() : "";
+  }
+
+  private int number(String name) {
+    return scenario.has(name) ? scenario.get(name).getAsInt() : 0;
+  }
+}
