@@ -88,7 +88,7 @@ func (h *history) checkPositions(f *faults) {
 func (h *history) checkAcknowledged(f *faults) {
 	stored := map[string]event{}
 	for _, e := range h.stored {
-		stored[e.ID] = e
+		stored[e.RequestID] = e
 	}
 	for _, a := range h.acknowledged {
 		e, ok := stored[a.ID]
@@ -111,12 +111,12 @@ func (h *history) checkSessions(f *faults) {
 	next, unacknowledged := map[string]int{}, map[string]string{}
 	for _, e := range h.stored {
 		if first, ok := unacknowledged[e.Session]; ok {
-			f.add(unordered, "session %s has %s behind %s, which was not acknowledged", e.Session, e.ID, first)
+			f.add(unordered, "session %s has %s behind %s, which was not acknowledged", e.Session, e.RequestID, first)
 		}
 		next[e.Session]++
-		sequence, ok := sequences[e.ID]
+		sequence, ok := sequences[e.RequestID]
 		if !ok {
-			unacknowledged[e.Session] = e.ID
+			unacknowledged[e.Session] = e.RequestID
 		} else if sequence != next[e.Session] {
 			f.add(unordered, "session %s has its callback %d at place %d, position %d",
 				e.Session, sequence, next[e.Session], e.Position)

@@ -23,14 +23,18 @@ import (
 
 // event is what is compared of a SessionEvent.
 type event struct {
-	Position uint64
-	ID       string
-	Session  string
-	Type     string
+	Position  uint64
+	ID        string
+	RequestID string
+	Session   string
+	Type      string
 }
 
 func eventOf(e *deskbridgev1.SessionEvent) event {
-	return event{Position: e.GetPosition(), ID: e.GetId(), Session: e.GetSessionId(), Type: e.GetTypeName()}
+	return event{
+		Position: e.GetPosition(), ID: e.GetId(), RequestID: e.GetCallback().GetRequestId(), Session: e.GetSessionId(),
+		Type: e.GetTypeName(),
+	}
 }
 
 // subscriber remembers every event that it was given, over all its subscriptions.

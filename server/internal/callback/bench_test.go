@@ -102,7 +102,7 @@ func BenchmarkEncode(b *testing.B) {
 	})
 }
 
-func BenchmarkContentHash(b *testing.B) {
+func BenchmarkID(b *testing.B) {
 	bodies, _ := sampleBodies(b)
 	event, err := Decode(bodies[0])
 	if err != nil {
@@ -110,7 +110,7 @@ func BenchmarkContentHash(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		ContentHash(Query{SDKAppID: sampleApp}, event)
+		ID(Query{SDKAppID: sampleApp}, event)
 	}
 }
 

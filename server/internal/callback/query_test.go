@@ -76,7 +76,7 @@ func FuzzQuery(f *testing.F) {
 				t.Fatalf("not UTF-8: %q", value)
 			}
 		}
-		if id := ID(q, nil); id == "" || len(id) > maxIDLength {
+		if id := ID(q, nil); !idForm.MatchString(id) {
 			t.Fatalf("ID = %q", id)
 		}
 		checkAgainstURL(t, raw, q)

@@ -109,39 +109,10 @@ func (c *Callbacks) ingest(
 	}
 	complete(event, req, received)
 	receipt, err := c.store(ctx, event)
-	if err == nil && receipt.Duplicate {
-		receipt, err = c.confirmRepeat(ctx, event, receipt)
-	}
 	if err == nil {
 		c.count(event, receipt)
 	}
 	return receipt, err
-}
-
-// confirmRepeat looks at the first callback that had the event's id. A RequestID should be unique, but if it comes with
-// another content it is not a repeat that may be forgotten: the event is stored under the id that its content gives it.
-func (c *Callbacks) confirmRepeat(
-	ctx context.Context, event *deskbridgev1.SessionEvent, receipt journal.Receipt,
-) (journal.Receipt, error) {
-	first, err := c.config.Journal.Record(ctx, receipt.Position)
-	if errors.Is(err, journal.ErrNotFound) { // trimmed already: nothing speaks against a repeat
-		return receipt, nil
-	}
-	if err != nil {
-		return receipt, err
-	}
-	stored, err := decodeRecord(first)
-	if err != nil {
-		return receipt, err
-	}
-	app := callback.Query{SDKAppID: event.GetSdkAppId()}
-	if callback.ContentHash(app, stored) == callback.ContentHash(app, event) {
-		return receipt, nil
-	}
-	c.config.Logger.WarnContext(ctx, "a RequestID came with two different callbacks; both are kept",
-		"request_id", event.GetCallback().GetRequestId(), "first_position", receipt.Position)
-	event.Id = callback.ID(app, event)
-	return c.store(ctx, event)
 }
 
 // fitCommand checks the command of the URL or of the body. Either may be missing, and one is enough to say that the
@@ -177,7 +148,7 @@ func (c *Callbacks) store(ctx context.Context, event *deskbridgev1.SessionEvent)
 	receipt, err := c.config.Journal.Append(ctx, journal.Entry{
 		AppID:     event.GetSdkAppId(),
 		SessionID: event.GetSessionId(),
-		DedupeKey: event.GetSdkAppId() + "/" + event.GetId(),
+		DedupeKey: event.GetId(),
 		Data:      data,
 	})
 	if errors.Is(err, journal.ErrTooLarge) {

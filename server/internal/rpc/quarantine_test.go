@@ -79,7 +79,7 @@ func TestRedriveAfterTheDecoderWasMended(t *testing.T) {
 		t.Fatalf("redriven after the fix: %v, %v", result, err)
 	}
 	event := nextEvent(t, j)
-	if event.GetId() != "r-1" || event.GetSessionId() != "s" || event.GetSdkAppId() != "7" ||
+	if event.GetId() == "" || event.GetCallback().GetRequestId() != "r-1" || event.GetSessionId() != "s" || event.GetSdkAppId() != "7" ||
 		!event.GetReceiveTime().AsTime().Equal(kept.GetReceiveTime().AsTime()) ||
 		event.GetCallback().GetClientIp() != "192.0.2.1" {
 		t.Errorf("the event is %v; it was received at %v", event, kept.GetReceiveTime().AsTime())
@@ -185,7 +185,7 @@ func TestReusedRequestIDLosesNothing(t *testing.T) {
 		}
 		ids[event.GetId()] = true
 	}
-	if len(ids) != 2 || !ids["r-1"] {
+	if len(ids) != 2 {
 		t.Errorf("ids %v", ids)
 	}
 }
