@@ -42,8 +42,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SLOW_READER: _ErrorReason.ValueType  # 8
     """ABORTED: the reader did not take a response in time, and the stream was cut. Retry from resume_cursor."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 9
-    """UNAVAILABLE: the bridge is shutting down, or the stream has reached the age at which the bridge ends streams. Retry,
-    from resume_cursor where it is set.
+    """UNAVAILABLE: the bridge is shutting down, the stream has reached the age at which the bridge ends streams, or what the
+    caller may read has changed. Retry, from resume_cursor where it is set.
     """
     ERROR_REASON_JOURNAL_UNAVAILABLE: _ErrorReason.ValueType  # 10
     """UNAVAILABLE: the journal can't be read or written now. Retry with backoff."""
@@ -82,8 +82,8 @@ ERROR_REASON_NOT_SERVED: ErrorReason.ValueType  # 7
 ERROR_REASON_SLOW_READER: ErrorReason.ValueType  # 8
 """ABORTED: the reader did not take a response in time, and the stream was cut. Retry from resume_cursor."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 9
-"""UNAVAILABLE: the bridge is shutting down, or the stream has reached the age at which the bridge ends streams. Retry,
-from resume_cursor where it is set.
+"""UNAVAILABLE: the bridge is shutting down, the stream has reached the age at which the bridge ends streams, or what the
+caller may read has changed. Retry, from resume_cursor where it is set.
 """
 ERROR_REASON_JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 10
 """UNAVAILABLE: the journal can't be read or written now. Retry with backoff."""

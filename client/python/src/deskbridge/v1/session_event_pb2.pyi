@@ -174,9 +174,9 @@ class SessionEvent(_message.Message):
     CALLBACK_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Stable identity: the same callback delivered twice has the same id. It is the vendor's RequestID where the callback
-    has one, else "sha256-" and a hash over the app and the body, which holds session, event, time and message key; the
-    hash too where a RequestID came before with another content. Unique within an app.
+    """Stable identity: the same callback delivered twice has the same id, and no two others have. A hash in hex over the
+    app, the vendor's RequestID and the body in canonical form; the body counts because a RequestID that comes again
+    with another body is another callback. Consumers that must not act twice remember ids or positions.
     """
     position: _builtins.int
     """Place of the event in the journal. Positions strictly increase over the whole journal, but are not always

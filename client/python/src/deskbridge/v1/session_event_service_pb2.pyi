@@ -150,7 +150,8 @@ Global___SubscribeRequest: _TypeAlias = SubscribeRequest  # noqa: Y015
 @_typing.final
 class EventFilter(_message.Message):
     """EventFilter selects events. An event passes when it passes every field that has values; it passes a field when it
-    equals one of the values. At most 1,000 values a field, each at most 1,024 bytes. An empty filter selects all.
+    equals one of the values. At most 1,000 values a field, each at most 1,024 bytes, and all together at most 256 KiB. An
+    empty filter selects all.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -28,6 +28,13 @@ if _version_not_supported:
 class SessionEventServiceStub(object):
     """SessionEventService gives out the events in the journal. Failures carry an ErrorDetail.
 
+    A bridge with access control knows callers by a bearer token ("authorization: Bearer …") or a client certificate, and
+    gives each what its operator allows: the events of some apps, types and customer service accounts, and perhaps none of
+    what people wrote. Without a right to that, `message.elements`, `cloud_custom_data`, `extra_json` and
+    `callback.client_ip` are absent, also to a filter's expression. All methods then fail with UNAUTHENTICATED for
+    callers that are not known, with PERMISSION_DENIED for requests that ask for nothing that the caller may read, and
+    with RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for too many calls.
+
     A cursor is the text "<epoch>:<position>". It names a place between two events: resuming from it delivers every
     matching event behind that position, once. The epoch names one life of the journal, so that a journal that was deleted
     and created anew can never satisfy an old cursor by accident. Store a cursor as text and hand it back unchanged.
@@ -58,6 +65,13 @@ class SessionEventServiceStub(object):
 
 class SessionEventServiceServicer(object):
     """SessionEventService gives out the events in the journal. Failures carry an ErrorDetail.
+
+    A bridge with access control knows callers by a bearer token ("authorization: Bearer …") or a client certificate, and
+    gives each what its operator allows: the events of some apps, types and customer service accounts, and perhaps none of
+    what people wrote. Without a right to that, `message.elements`, `cloud_custom_data`, `extra_json` and
+    `callback.client_ip` are absent, also to a filter's expression. All methods then fail with UNAUTHENTICATED for
+    callers that are not known, with PERMISSION_DENIED for requests that ask for nothing that the caller may read, and
+    with RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for too many calls.
 
     A cursor is the text "<epoch>:<position>". It names a place between two events: resuming from it delivers every
     matching event behind that position, once. The epoch names one life of the journal, so that a journal that was deleted
@@ -124,6 +138,13 @@ def add_SessionEventServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SessionEventService(object):
     """SessionEventService gives out the events in the journal. Failures carry an ErrorDetail.
+
+    A bridge with access control knows callers by a bearer token ("authorization: Bearer …") or a client certificate, and
+    gives each what its operator allows: the events of some apps, types and customer service accounts, and perhaps none of
+    what people wrote. Without a right to that, `message.elements`, `cloud_custom_data`, `extra_json` and
+    `callback.client_ip` are absent, also to a filter's expression. All methods then fail with UNAUTHENTICATED for
+    callers that are not known, with PERMISSION_DENIED for requests that ask for nothing that the caller may read, and
+    with RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for too many calls.
 
     A cursor is the text "<epoch>:<position>". It names a place between two events: resuming from it delivers every
     matching event behind that position, once. The epoch names one life of the journal, so that a journal that was deleted

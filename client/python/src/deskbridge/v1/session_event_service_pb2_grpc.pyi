@@ -29,6 +29,13 @@ GRPC_VERSION: str
 class SessionEventServiceStub:
     """SessionEventService gives out the events in the journal. Failures carry an ErrorDetail.
 
+    A bridge with access control knows callers by a bearer token ("authorization: Bearer …") or a client certificate, and
+    gives each what its operator allows: the events of some apps, types and customer service accounts, and perhaps none of
+    what people wrote. Without a right to that, `message.elements`, `cloud_custom_data`, `extra_json` and
+    `callback.client_ip` are absent, also to a filter's expression. All methods then fail with UNAUTHENTICATED for
+    callers that are not known, with PERMISSION_DENIED for requests that ask for nothing that the caller may read, and
+    with RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for too many calls.
+
     A cursor is the text "<epoch>:<position>". It names a place between two events: resuming from it delivers every
     matching event behind that position, once. The epoch names one life of the journal, so that a journal that was deleted
     and created anew can never satisfy an old cursor by accident. Store a cursor as text and hand it back unchanged.
@@ -63,6 +70,13 @@ class SessionEventServiceStub:
 class SessionEventServiceAsyncStub(SessionEventServiceStub):
     """SessionEventService gives out the events in the journal. Failures carry an ErrorDetail.
 
+    A bridge with access control knows callers by a bearer token ("authorization: Bearer …") or a client certificate, and
+    gives each what its operator allows: the events of some apps, types and customer service accounts, and perhaps none of
+    what people wrote. Without a right to that, `message.elements`, `cloud_custom_data`, `extra_json` and
+    `callback.client_ip` are absent, also to a filter's expression. All methods then fail with UNAUTHENTICATED for
+    callers that are not known, with PERMISSION_DENIED for requests that ask for nothing that the caller may read, and
+    with RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for too many calls.
+
     A cursor is the text "<epoch>:<position>". It names a place between two events: resuming from it delivers every
     matching event behind that position, once. The epoch names one life of the journal, so that a journal that was deleted
     and created anew can never satisfy an old cursor by accident. Store a cursor as text and hand it back unchanged.
@@ -92,6 +106,13 @@ class SessionEventServiceAsyncStub(SessionEventServiceStub):
 
 class SessionEventServiceServicer(metaclass=_abc_1.ABCMeta):
     """SessionEventService gives out the events in the journal. Failures carry an ErrorDetail.
+
+    A bridge with access control knows callers by a bearer token ("authorization: Bearer …") or a client certificate, and
+    gives each what its operator allows: the events of some apps, types and customer service accounts, and perhaps none of
+    what people wrote. Without a right to that, `message.elements`, `cloud_custom_data`, `extra_json` and
+    `callback.client_ip` are absent, also to a filter's expression. All methods then fail with UNAUTHENTICATED for
+    callers that are not known, with PERMISSION_DENIED for requests that ask for nothing that the caller may read, and
+    with RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for too many calls.
 
     A cursor is the text "<epoch>:<position>". It names a place between two events: resuming from it delivers every
     matching event behind that position, once. The epoch names one life of the journal, so that a journal that was deleted

@@ -133,8 +133,8 @@ export enum ErrorReason {
   SLOW_READER = 8,
 
   /**
-   * UNAVAILABLE: the bridge is shutting down, or the stream has reached the age at which the bridge ends streams. Retry,
-   * from resume_cursor where it is set.
+   * UNAVAILABLE: the bridge is shutting down, the stream has reached the age at which the bridge ends streams, or what the
+   * caller may read has changed. Retry, from resume_cursor where it is set.
    *
    * @generated from enum value: ERROR_REASON_DRAINING = 9;
    */

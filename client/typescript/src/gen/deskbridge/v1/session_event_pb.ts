@@ -21,9 +21,9 @@ export const file_deskbridge_v1_session_event: GenFile = /*@__PURE__*/
  */
 export type SessionEvent = Message$1<"deskbridge.v1.SessionEvent"> & {
   /**
-   * Stable identity: the same callback delivered twice has the same id. It is the vendor's RequestID where the callback
-   * has one, else "sha256-" and a hash over the app and the body, which holds session, event, time and message key; the
-   * hash too where a RequestID came before with another content. Unique within an app.
+   * Stable identity: the same callback delivered twice has the same id, and no two others have. A hash in hex over the
+   * app, the vendor's RequestID and the body in canonical form; the body counts because a RequestID that comes again
+   * with another body is another callback. Consumers that must not act twice remember ids or positions.
    *
    * @generated from field: string id = 1;
    */

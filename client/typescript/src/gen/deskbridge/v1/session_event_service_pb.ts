@@ -109,7 +109,8 @@ export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*
 
 /**
  * EventFilter selects events. An event passes when it passes every field that has values; it passes a field when it
- * equals one of the values. At most 1,000 values a field, each at most 1,024 bytes. An empty filter selects all.
+ * equals one of the values. At most 1,000 values a field, each at most 1,024 bytes, and all together at most 256 KiB. An
+ * empty filter selects all.
  *
  * @generated from message deskbridge.v1.EventFilter
  */
@@ -678,6 +679,13 @@ export const OnExpiredSchema: GenEnum<OnExpired> = /*@__PURE__*/
 
 /**
  * SessionEventService gives out the events in the journal. Failures carry an ErrorDetail.
+ *
+ * A bridge with access control knows callers by a bearer token ("authorization: Bearer …") or a client certificate, and
+ * gives each what its operator allows: the events of some apps, types and customer service accounts, and perhaps none of
+ * what people wrote. Without a right to that, `message.elements`, `cloud_custom_data`, `extra_json` and
+ * `callback.client_ip` are absent, also to a filter's expression. All methods then fail with UNAUTHENTICATED for
+ * callers that are not known, with PERMISSION_DENIED for requests that ask for nothing that the caller may read, and
+ * with RESOURCE_EXHAUSTED (LIMIT_EXCEEDED) for too many calls.
  *
  * A cursor is the text "<epoch>:<position>". It names a place between two events: resuming from it delivers every
  * matching event behind that position, once. The epoch names one life of the journal, so that a journal that was deleted
