@@ -5,6 +5,7 @@ import type { SessionEvent } from "./gen/deskbridge/v1/session_event_pb.js";
 import {
   type GetJournalInfoResponse,
   ListSessionEventsRequestSchema,
+  type SubscribeRequest,
   SubscribeRequestSchema,
 } from "./gen/deskbridge/v1/session_event_service_pb.js";
 import { type SubscribeOptions, Subscription } from "./subscription.js";
@@ -58,7 +59,16 @@ export class Client {
     options: SubscribeOptions = {},
   ): AsyncGenerator<SessionEvent, void, undefined> {
     const copy = clone(SubscribeRequestSchema, create(SubscribeRequestSchema, request));
-    return new Subscription(this.#connection, copy, options).events();
+    return this.#follow(copy, options);
+  }
+
+  async *#follow(request: SubscribeRequest, options: SubscribeOptions): AsyncGenerator<SessionEvent, void, undefined> {
+    const link = this.#connection.link(options.signal);
+    try {
+      yield* new Subscription(this.#connection, request, options, link.signal).events();
+    } finally {
+      link.release();
+    }
   }
 
   /** Returns one session's retained events in order: its timeline. It asks for a page when the loop needs it. */
@@ -80,13 +90,15 @@ export class Client {
   }
 
   async #call<T>(options: CallOptions, invoke: (service: Service, signal: AbortSignal) => Promise<T>): Promise<T> {
-    const signal = this.#connection.signalWith(options.signal);
-    signal.throwIfAborted();
+    const link = this.#connection.link(options.signal);
     try {
-      return await invoke(this.#connection.current.service, signal);
+      link.signal.throwIfAborted();
+      return await invoke(this.#connection.current.service, link.signal);
     } catch (error) {
-      signal.throwIfAborted();
+      link.signal.throwIfAborted();
       throw asError(error);
+    } finally {
+      link.release();
     }
   }
 }

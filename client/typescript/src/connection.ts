@@ -2,6 +2,7 @@ import type { ClientHttp2Stream } from "node:http2";
 import type { ConnectionOptions } from "node:tls";
 import { Code, ConnectError, createClient, type Interceptor, type Client as ServiceClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { LinkedAbort } from "./abort.js";
 import { baseUrl } from "./address.js";
 import { bearer, type Token } from "./credentials.js";
 import { ClosedError } from "./error.js";
@@ -91,9 +92,9 @@ export class SharedConnection {
     return this.#current;
   }
 
-  /** A signal that is aborted with the one given, and with a ClosedError when the client is closed. */
-  signalWith(signal?: AbortSignal): AbortSignal {
-    return AbortSignal.any(signal ? [signal, this.#closed.signal] : [this.#closed.signal]);
+  /** Links to the signal, and to the client: when that is closed, the reason is a ClosedError. */
+  link(signal: AbortSignal | undefined): LinkedAbort {
+    return new LinkedAbort(signal, this.#closed.signal);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { LinkedAbort } from "./abort.js";
 import type { Connection } from "./connection.js";
 import { asError, EndedError, SilentError } from "./error.js";
 import type { SubscribeRequest, SubscribeResponse } from "./gen/deskbridge/v1/session_event_service_pb.js";
@@ -13,16 +14,15 @@ const missedHeartbeats = 3;
  * may take as long as it likes.
  */
 export class ResponseStream {
-  readonly #cut = new AbortController();
-  readonly #signal: AbortSignal;
+  readonly #link: LinkedAbort;
   readonly #watchdog: Watchdog;
   readonly #responses: AsyncIterator<SubscribeResponse>;
 
   constructor(connection: Connection, request: SubscribeRequest, signal: AbortSignal) {
-    this.#signal = AbortSignal.any([signal, this.#cut.signal]);
+    this.#link = new LinkedAbort(signal);
     const silenceMs = missedHeartbeats * heartbeatMs(request);
-    this.#watchdog = new Watchdog(silenceMs, () => this.#cut.abort(new SilentError(silenceMs)));
-    this.#responses = connection.service.subscribe(request, { signal: this.#signal })[Symbol.asyncIterator]();
+    this.#watchdog = new Watchdog(silenceMs, () => this.#link.abort(new SilentError(silenceMs)));
+    this.#responses = connection.service.subscribe(request, { signal: this.#link.signal })[Symbol.asyncIterator]();
   }
 
   /** Returns the next response. Throws why the stream ended, and the signal's reason when it was aborted. */
@@ -34,7 +34,7 @@ export class ResponseStream {
         return value;
       }
     } catch (error) {
-      this.#signal.throwIfAborted();
+      this.#link.signal.throwIfAborted();
       throw asError(error);
     } finally {
       this.#watchdog.stop();
@@ -44,7 +44,8 @@ export class ResponseStream {
 
   /** Ends the call. */
   close(): void {
-    this.#cut.abort();
+    this.#link.abort();
+    this.#link.release();
   }
 }
 

@@ -46,11 +46,17 @@ export class Subscription {
   readonly #progress: Progress;
   readonly #backoff = new Backoff();
 
-  constructor(connection: SharedConnection, request: SubscribeRequest, options: SubscribeOptions) {
+  /** The signal ends it, with its reason; that of the options is left to the caller. */
+  constructor(
+    connection: SharedConnection,
+    request: SubscribeRequest,
+    options: Omit<SubscribeOptions, "signal">,
+    signal: AbortSignal,
+  ) {
     this.#connection = connection;
     this.#request = request;
     this.#hooks = options.hooks ?? {};
-    this.#signal = connection.signalWith(options.signal);
+    this.#signal = signal;
     this.#progress = new Progress(options.cursorStore);
   }
 

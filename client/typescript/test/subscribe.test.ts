@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import test from "node:test";
 import { create, equals, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
@@ -33,7 +33,7 @@ import {
   unavailable,
 } from "./scripted.js";
 
-const silentSoon = { ...batchRequest, heartbeatInterval: durationFromMs(100) };
+const silentSoon = { ...batchRequest, heartbeatInterval: durationFromMs(500) };
 
 const troubles: { name: string; scripts: Script[]; starts: string[]; events: number[]; cause?: Error["name"] }[] = [
   {
@@ -126,7 +126,8 @@ for (const { name, scripts, starts, events, cause } of troubles) {
   test(`resumes behind what was consumed: ${name}`, async (t) => {
     const bridge = await serve(t, ...scripts);
     const reconnects = new Reconnects();
-    assert.deepEqual(await collect(connect(t, bridge), silentSoon, { hooks: reconnects.hooks }), events);
+    const request = cause === "SilentError" ? silentSoon : batchRequest;
+    assert.deepEqual(await collect(connect(t, bridge), request, { hooks: reconnects.hooks }), events);
     assert.deepEqual(bridge.starts, starts);
     assert.deepEqual(
       reconnects.causes.map(({ name }) => name),
@@ -179,8 +180,8 @@ test("the loop may take its time", async (t) => {
   const bridge = await serve(t, plays(undefined, opened(0, 2), batch(1), batch(2), caughtUp(2)));
   const reconnects = new Reconnects();
   for await (const event of connect(t, bridge).subscribe(silentSoon, { hooks: reconnects.hooks })) {
-    await new Promise((resolve) => setTimeout(resolve, event.position === 1n ? 700 : 0));
-    holdUp(event.position === 2n ? 700 : 0);
+    await new Promise((resolve) => setTimeout(resolve, event.position === 1n ? 2_000 : 0));
+    holdUp(event.position === 2n ? 2_000 : 0);
   }
   assert.deepEqual(reconnects.causes, []);
 });
@@ -371,4 +372,16 @@ test("single calls", async (t) => {
   await assert.rejects(client.getJournalInfo(), { name: "DeskbridgeError", reason: ErrorReason.JOURNAL_UNAVAILABLE });
   const reason = new Error("enough");
   await assert.rejects(client.getJournalInfo({ signal: AbortSignal.abort(reason) }), reason);
+});
+
+test("a signal may be shared by many, and keeps nothing of them", async (t) => {
+  const client = connect(t, await serve(t, plays(undefined, opened(0, 1), batch(1), caughtUp(1))));
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on("warning", note);
+  t.after(() => process.off("warning", note));
+  const { signal } = new AbortController();
+  await Promise.all(Array.from({ length: 20 }, () => collect(client, batchRequest, { signal })));
+  assert.deepEqual(getEventListeners(signal, "abort"), []);
+  assert.deepEqual(warnings, []);
 });
