@@ -66,7 +66,7 @@ async def follow_until_told(order: dict[str, Any], stdin: asyncio.StreamReader) 
     except deskbridge.DeskbridgeError as error:
         return {
             "cause": "error",
-            "reason": error.reason_name,
+            "reason": error.reason_name or "UNSPECIFIED",
             "code": error.code.name,
             "field": error.field,
             "earliestCursor": error.earliest_cursor,
