@@ -46,7 +46,7 @@ function codeName(code: Code): string {
 }
 
 function reasonName(reason: ErrorReason): string {
-  return reason === ErrorReason.UNSPECIFIED ? "" : (ErrorReason[reason] ?? String(reason));
+  return ErrorReason[reason] ?? String(reason);
 }
 
 function hooks(): Hooks {
@@ -59,7 +59,7 @@ function hooks(): Hooks {
     draining: ({ reconnectDelay }) =>
       print({ state: "draining", delayMs: reconnectDelay ? durationMs(reconnectDelay) : 0 }),
     reconnecting: (cause, delayMs) => {
-      const reason = cause instanceof DeskbridgeError ? reasonName(cause.reason) : "";
+      const reason = cause instanceof DeskbridgeError && cause.reason ? reasonName(cause.reason) : "";
       print({ state: "reconnecting", reason, delayMs: Math.round(delayMs) });
     },
     heartbeat: (_, lag) => print({ state: "heartbeat", lag: lag.toString() }),
