@@ -4,8 +4,8 @@ import java.time.Duration;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * Paces attempts: from {@link #MIN}, doubling, to {@link #MAX}. Each delay is drawn from the upper half of its range, so
- * that clients cut by one restart don't come back as one.
+ * Paces attempts: from {@link #MIN}, doubling, to {@link #MAX}. Each delay is drawn from the upper half of its range,
+ * so that clients cut by one restart don't come back as one.
  */
 final class Backoff {
   static final Duration MIN = Duration.ofMillis(100);

@@ -19,8 +19,8 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * A connection to a bridge. Its methods may be called concurrently; all calls and subscriptions share one connection. It
- * connects when first used, and again whenever needed.
+ * A connection to a bridge. Its methods may be called concurrently; all calls and subscriptions share one connection.
+ * It connects when first used, and again whenever needed.
  *
  * <pre>{@code
  * try (Client bridge = Client.builder("127.0.0.1:9090").build();

@@ -33,10 +33,10 @@ final class Connection extends Channel {
   /**
    * Replaces a channel that is dead or can't connect, unless another subscription has done so already.
    *
-   * <p>A connection whose far end vanished without a word looks healthy for as long as TCP keeps trying: a new stream on
-   * it would be as silent as the old one. And one that could not be made waits out gRPC's own backoff, and fails all
-   * calls meanwhile, although the bridge may be back. With a new one the next attempt dials at once, at the pace of our
-   * backoff alone.
+   * <p>A connection whose far end vanished without a word looks healthy for as long as TCP keeps trying: a new stream
+   * on it would be as silent as the old one. And one that could not be made waits out gRPC's own backoff, and fails
+   * all calls meanwhile, although the bridge may be back. With a new one the next attempt dials at once, at the pace
+   * of our backoff alone.
    */
   synchronized void abandon(ManagedChannel channel) {
     if (channel != current || closed) {

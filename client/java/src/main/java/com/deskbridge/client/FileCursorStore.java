@@ -14,8 +14,8 @@ import java.nio.file.StandardOpenOption;
 import java.util.Optional;
 
 /**
- * Keeps the cursor in a file, as text. The file is replaced as a whole and synced to disk: after a power cut it holds the
- * cursor of the last save that returned, or of the one that was under way. One subscription a file.
+ * Keeps the cursor in a file, as text. The file is replaced as a whole and synced to disk: after a power cut it holds
+ * the cursor of the last save that returned, or of the one that was under way. One subscription a file.
  */
 public final class FileCursorStore implements CursorStore {
   private final Path path;
@@ -56,8 +56,8 @@ public final class FileCursorStore implements CursorStore {
   }
 
   /**
-   * Makes the rename durable: until then a power cut may bring the old file back. An interrupt closes a FileChannel, and
-   * is put off until this is done.
+   * Makes the rename durable: until then a power cut may bring the old file back. An interrupt closes a FileChannel,
+   * and is put off until this is done.
    */
   private void syncDirectory() throws IOException {
     if (File.separatorChar == '\\') {

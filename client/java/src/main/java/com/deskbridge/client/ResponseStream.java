@@ -16,8 +16,8 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * One Subscribe call. It asks for one response more whenever one has been taken, so that a slow reader holds up the bridge
- * instead of filling its own memory. One thread receives; any may cancel.
+ * One Subscribe call. It asks for one response more whenever one has been taken, so that a slow reader holds up the
+ * bridge instead of filling its own memory. One thread receives; any may cancel.
  */
 final class ResponseStream {
   /** A response, or the end when there is none. */

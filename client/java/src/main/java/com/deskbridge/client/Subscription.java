@@ -14,8 +14,8 @@ import java.util.concurrent.TimeUnit;
  * The events that a request asks for: each once and in order, across cuts of the connection and restarts of the bridge.
  * Loop over it once, in one thread, and close it there with try-with-resources.
  *
- * <p>An event counts as consumed when the loop comes back for the next one. When the loop is left by break, by return or
- * by an exception, the event it was left with is the first that the same CursorStore delivers again.
+ * <p>An event counts as consumed when the loop comes back for the next one. When the loop is left by break, by return
+ * or by an exception, the event it was left with is the first that the same CursorStore delivers again.
  *
  * <p>The loop ends
  *

@@ -5,8 +5,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Where a bearer token comes from. It is asked before each call and each reconnect, also concurrently, and should answer
- * from memory or a file. When it fails, the call fails with UNAVAILABLE, and a subscription tries again.
+ * Where a bearer token comes from. It is asked before each call and each reconnect, also concurrently, and should
+ * answer from memory or a file. When it fails, the call fails with UNAVAILABLE, and a subscription tries again.
  */
 @FunctionalInterface
 public interface TokenSource {

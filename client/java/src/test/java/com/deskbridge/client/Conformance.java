@@ -25,8 +25,8 @@ import java.time.Duration;
 import java.util.concurrent.CancellationException;
 
 /**
- * Runs one subscription for the conformance suite: what to do comes as a line of JSON, what happens goes out as lines of
- * JSON. It ends by itself: a thread that the client left behind would keep it alive.
+ * Runs one subscription for the conformance suite: what to do comes as a line of JSON, what happens goes out as lines
+ * of JSON. It ends by itself: a thread that the client left behind would keep it alive.
  */
 public final class Conformance implements Hooks {
   private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);

@@ -18,9 +18,12 @@ import com.deskbridge.v1.SubscribeRequest;
 import io.grpc.InsecureServerCredentials;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -50,7 +53,8 @@ class ConnectionTest {
       assertEquals(List.of(1L, 2L), seen.positions);
       assertTrue(wire.accepted() >= 2);
     }
-    // Once, but for a machine so slow that a good stream seems silent. On the old connection it would be dozens of times.
+    // Once, but for a machine so slow that a good stream seems silent. On the old connection it would be again and
+    // again.
     assertTrue(!seen.causes.isEmpty() && seen.causes.size() < 10, seen.causes::toString);
     assertEquals("deskbridge: no heartbeat from the bridge for PT1.5S", seen.causes.get(0).getMessage());
   }
@@ -85,8 +89,8 @@ class ConnectionTest {
           try {
             bridges.add(new ScriptedBridge(
                 port, InsecureServerCredentials.create(), plays(opened(1, 2), batch(2), caughtUp(2))));
-          } catch (java.io.IOException e) {
-            throw new java.io.UncheckedIOException(e);
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
           }
         }
       }
@@ -113,7 +117,7 @@ class ConnectionTest {
         Wire wire = new Wire(bridge.port());
         Client client = Client.builder(wire.address()).build()) {
       List<Thread> threads = new ArrayList<>();
-      List<Long> positions = new java.util.concurrent.CopyOnWriteArrayList<>();
+      List<Long> positions = new CopyOnWriteArrayList<>();
       for (int i = 0; i < 20; i++) {
         Thread thread = new Thread(() -> {
           Recorder seen = new Recorder();

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -113,7 +114,7 @@ class CursorStoreTest {
     try (var bridge = new ScriptedBridge(stalls(opened(0, 3), batch(1, 2, 3)));
         Client client = bridge.client();
         Subscription events = client.subscribe(Recorder.ALL, options)) {
-      assertThrows(java.util.concurrent.CancellationException.class, () -> {
+      assertThrows(CancellationException.class, () -> {
         for (SessionEvent event : events) {
           if (event.getPosition() == 2) {
             Thread.currentThread().interrupt();

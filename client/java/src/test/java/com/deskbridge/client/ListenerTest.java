@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.deskbridge.v1.ErrorDetail;
 import com.deskbridge.v1.ErrorReason;
@@ -19,6 +20,7 @@ import com.deskbridge.v1.SessionEvent;
 import io.grpc.Status;
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -104,7 +106,7 @@ class ListenerTest {
 
   @Test
   void mayCloseItself() throws Exception {
-    var subscription = new java.util.concurrent.CompletableFuture<Subscription>();
+    var subscription = new CompletableFuture<Subscription>();
     Listener listener = new Listener(position -> subscription.join().close());
     try (var bridge = new ScriptedBridge(stalls(opened(0, 2), batch(1, 2))); Client client = bridge.client()) {
       subscription.complete(client.subscribe(Recorder.ALL, options, listener));
@@ -125,7 +127,7 @@ class ListenerTest {
       client.subscribe(Recorder.ALL, options, listener);
       assertInstanceOf(IllegalStateException.class, listener.end());
       assertEquals("e1:1", store.load().orElseThrow());
-      assertEquals(true, bridge.cancelled.await(30, TimeUnit.SECONDS));
+      assertTrue(bridge.cancelled.await(30, TimeUnit.SECONDS));
     }
   }
 }

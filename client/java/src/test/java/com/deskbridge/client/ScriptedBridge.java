@@ -3,6 +3,7 @@ package com.deskbridge.client;
 import com.deskbridge.v1.CaughtUp;
 import com.deskbridge.v1.Draining;
 import com.deskbridge.v1.ErrorDetail;
+import com.deskbridge.v1.ErrorReason;
 import com.deskbridge.v1.EventBatch;
 import com.deskbridge.v1.FellBehind;
 import com.deskbridge.v1.GetJournalInfoRequest;
@@ -40,7 +41,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
-/** A gRPC server that answers each Subscribe call with the next script, and those after the last with that one again. */
+/** A gRPC server that answers each Subscribe call with the next script, and those after the last with that again. */
 final class ScriptedBridge extends SessionEventServiceImplBase implements AutoCloseable {
   static final String EPOCH = "e1";
 
@@ -126,7 +127,7 @@ final class ScriptedBridge extends SessionEventServiceImplBase implements AutoCl
   @Override
   public void getJournalInfo(GetJournalInfoRequest request, StreamObserver<GetJournalInfoResponse> call) {
     call.onError(failure(Status.Code.UNAVAILABLE, ErrorDetail.newBuilder()
-        .setReason(com.deskbridge.v1.ErrorReason.ERROR_REASON_JOURNAL_UNAVAILABLE).build()));
+        .setReason(ErrorReason.ERROR_REASON_JOURNAL_UNAVAILABLE).build()));
   }
 
   private static final class Authorization implements ServerInterceptor {

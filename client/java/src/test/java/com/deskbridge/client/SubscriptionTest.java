@@ -21,16 +21,22 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 import com.deskbridge.client.ScriptedBridge.Script;
 import com.deskbridge.v1.ErrorDetail;
 import com.deskbridge.v1.ErrorReason;
+import com.deskbridge.v1.EventBatch;
 import com.deskbridge.v1.EventFilter;
 import com.deskbridge.v1.SessionEvent;
 import com.deskbridge.v1.StartPosition;
 import com.deskbridge.v1.SubscribeRequest;
+import com.deskbridge.v1.SubscribeResponse;
+import com.deskbridge.v1.SubscriptionOpened;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.stub.ServerCallStreamObserver;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -225,7 +231,7 @@ class SubscriptionTest {
   void endsWithWhatAHookThrows() throws Exception {
     Hooks broken = new Hooks() {
       @Override
-      public void onConnected(com.deskbridge.v1.SubscriptionOpened opened) {
+      public void onConnected(SubscriptionOpened opened) {
         throw new IllegalStateException("broken");
       }
     };
@@ -234,7 +240,7 @@ class SubscriptionTest {
         Subscription events = client.subscribe(Recorder.ALL, SubscribeOptions.NONE.withHooks(broken))) {
       Iterator<SessionEvent> iterator = events.iterator();
       assertThrows(IllegalStateException.class, iterator::hasNext);
-      assertTrue(bridge.cancelled.await(30, java.util.concurrent.TimeUnit.SECONDS));
+      assertTrue(bridge.cancelled.await(30, TimeUnit.SECONDS));
     }
   }
 
@@ -256,18 +262,18 @@ class SubscriptionTest {
   /** What a loop doesn't take stays with the bridge: far more than fits the buffers in between is not sent. */
   @Test
   void holdsUpTheBridgeWhenItIsSlow() throws Exception {
-    var sent = new java.util.concurrent.atomic.AtomicInteger();
+    var sent = new AtomicInteger();
     int size = 256 * 1024;
     int count = 200;
     Script fillsTheWindow = (request, stream) -> {
       stream.onNext(opened(0, count));
-      var call = (io.grpc.stub.ServerCallStreamObserver<com.deskbridge.v1.SubscribeResponse>) stream;
+      var call = (ServerCallStreamObserver<SubscribeResponse>) stream;
       Runnable send = () -> {
         while (call.isReady() && sent.get() < count) {
           int position = sent.incrementAndGet();
           var event = ScriptedBridge.event(position).toBuilder().setExtraJson("x".repeat(size));
           call.onNext(batch(position).toBuilder()
-              .setEvents(com.deskbridge.v1.EventBatch.newBuilder().addEvents(event)).build());
+              .setEvents(EventBatch.newBuilder().addEvents(event)).build());
         }
         if (sent.get() == count && !call.isCancelled()) {
           call.onNext(caughtUp(count));

@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
- * A way to a bridge whose connections can vanish: they stay open, and nothing passes any more. So does a peer that loses
- * its power, or a firewall that forgets.
+ * A way to a bridge whose connections can vanish: they stay open, and nothing passes any more. So does a peer that
+ * loses its power, or a firewall that forgets.
  */
 final class Wire implements AutoCloseable {
   private final ServerSocket listener = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
