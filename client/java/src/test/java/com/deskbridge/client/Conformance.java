@@ -132,7 +132,8 @@ public final class Conformance implements Hooks {
 
   @Override
   public void onReconnecting(DeskbridgeException cause, Duration delay) {
-    state("reconnecting", "reason", name(cause.reason()), "delayMs", delay.toMillis());
+    String reason = cause.reason() == ErrorReason.ERROR_REASON_UNSPECIFIED ? "" : name(cause.reason());
+    state("reconnecting", "reason", reason, "delayMs", delay.toMillis());
   }
 
   private void print(SessionEvent event) throws InvalidProtocolBufferException {
@@ -181,10 +182,7 @@ public final class Conformance implements Hooks {
   }
 
   private static String name(ErrorReason reason) {
-    return switch (reason) {
-      case ERROR_REASON_UNSPECIFIED, UNRECOGNIZED -> "";
-      default -> reason.name().substring("ERROR_REASON_".length());
-    };
+    return reason.name().replaceFirst("^ERROR_REASON_", "");
   }
 
   private String text(String name) {
