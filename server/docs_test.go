@@ -4,7 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,6 +39,27 @@ func TestOperationsListsEverySetting(t *testing.T) {
 	}
 	if err := os.WriteFile(operations, []byte(before+begin+want+end+after), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestTroubleshootingQuotesRealMessages looks for what the table says of the log in the sources.
+func TestTroubleshootingQuotesRealMessages(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(operations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n## Troubleshoot\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	messages := regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(table, -1)
+	if len(messages) < 10 {
+		t.Fatalf("found %d messages", len(messages))
+	}
+	for _, message := range messages {
+		found := exec.CommandContext(t.Context(), "git", "grep", "-qF", message[1], "--", "*.go", ":!*_test.go")
+		if err := found.Run(); err != nil {
+			t.Errorf("no source has %q: %v", message[1], err)
+		}
 	}
 }
 
