@@ -131,7 +131,7 @@ func (s *eventStreams) open(
 // subscribeRequest reads the query, and the header with which a browser resumes: it goes before the query's start,
 // which the browser can't change.
 func subscribeRequest(r *http.Request) (*deskbridgev1.SubscribeRequest, error) {
-	if r.Body != http.NoBody {
+	if r.ContentLength != 0 { // over HTTP/2 there always is a Body
 		return nil, errors.New("the request has a body")
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)

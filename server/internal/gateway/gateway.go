@@ -99,7 +99,7 @@ func New(config Config) (*Gateway, error) {
 // bodiless doesn't wait for a body, as no method here has one. net/http would, without end, before it answers.
 func bodiless(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != http.NoBody {
+		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 			w.Header().Set("Connection", "close")
 		}

@@ -1,0 +1,174 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
+
+// watch opens a stream over gRPC that has caught up.
+func (s *secured) watch(t *testing.T, principal string) *stream {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testDeadline)
+	t.Cleanup(cancel)
+	ctx = metadata.AppendToOutgoingContext(ctx, as(principal)...)
+	events, err := deskbridgev1.NewSessionEventServiceClient(s.dial(t, s.clientTLS(nil))).
+		Subscribe(ctx, &deskbridgev1.SubscribeRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := &stream{t: t, ServerStreamingClient: events, cancel: cancel}
+	for opened.next().GetCaughtUp() == nil {
+	}
+	return opened
+}
+
+// end reads to the end of a stream.
+func (s *stream) end() error {
+	for {
+		if _, err := s.Recv(); err != nil {
+			return err
+		}
+	}
+}
+
+// TestChangesReachLiveStreams changes the access file under open streams.
+func TestChangesReachLiveStreams(t *testing.T) {
+	t.Parallel()
+	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	for name, tt := range map[string]struct {
+		change func(file string) string
+		code   codes.Code
+		reason deskbridgev1.ErrorReason
+	}{
+		"token revoked": {
+			func(file string) string { return strings.ReplaceAll(file, tokenHash("crm"), tokenHash("another")) },
+			codes.Unauthenticated, deskbridgev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED,
+		},
+		"token expires": {
+			func(file string) string {
+				return strings.Replace(file, tokenHash("crm")+"}", tokenHash("crm")+", expires: "+
+					time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)+"}", 1)
+			},
+			codes.Unauthenticated, deskbridgev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED,
+		},
+		"no events any more": {
+			func(string) string {
+				return "principals: {crm: {tokens: [{sha256: " + tokenHash("crm") + ", expires: " + soon + "}], admin: true}}"
+			},
+			codes.PermissionDenied, deskbridgev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED,
+		},
+		"no content any more": {
+			func(file string) string { return strings.Replace(file, "content: true", "content: false", 1) },
+			codes.Unavailable, deskbridgev1.ErrorReason_ERROR_REASON_DRAINING,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSecured(t, principals())
+			affected := s.watch(t, "crm")
+			overHTTP := s.watchHTTP(t, "crm")
+			changed := tt.change(principals())
+			writeFile(t, s.config.Access, []byte(changed))
+
+			err := affected.end()
+			if detail := detailOf(t, err); status.Code(err) != tt.code || detail.GetReason() != tt.reason ||
+				detail.GetResumeCursor() == "" {
+				t.Errorf("got %v, %v", err, detail)
+			}
+			if text := <-overHTTP; !strings.Contains(text, tt.reason.String()) {
+				t.Errorf("over HTTP: %s", text)
+			}
+		})
+	}
+}
+
+// watchHTTP opens a stream of lines, and gives its last line when it ends.
+func (s *secured) watchHTTP(t *testing.T, principal string) <-chan string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testDeadline)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+s.HTTPAddr()+"/v1/events:subscribe", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set(as(principal)[0], as(principal)[1])
+	response, err := s.httpClient(t, s.clientTLS(nil)).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := make(chan string, 1)
+	go func() {
+		defer cancel()
+		defer response.Body.Close()
+		line := ""
+		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+			line = lines.Text()
+		}
+		last <- line
+	}()
+	return last
+}
+
+// TestUselessFileChangesNothing: what can't be used leaves what was in force, and streams that are not concerned live on.
+func TestUselessFileChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := startSecured(t, principals())
+	unaffected := s.watch(t, "masked")
+	writeFile(t, s.config.Access, []byte("principals: [nonsense"))
+	s.awaitLog(t, "stays in force")
+	writeFile(t, s.config.Access, []byte(strings.Replace(principals(), "content: true", "content: false", 1)))
+	s.awaitLog(t, "read again what has changed")
+
+	s.fill()
+	for {
+		if events := unaffected.next().GetEvents().GetEvents(); len(events) > 0 {
+			return
+		}
+	}
+}
+
+func (s *secured) awaitLog(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(testDeadline); !strings.Contains(s.log.String(), text); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q is not logged", text)
+		}
+	}
+}
+
+// TestCertificateIsReloaded replaces the certificate, and the authority of the clients.
+func TestCertificateIsReloaded(t *testing.T) {
+	t.Parallel()
+	s := startSecured(t, principals())
+	old, renewed := s.ca, newAuthority(t)
+	writeFile(t, s.config.ClientCAs, renewed.pem())
+	renewed.writeServer(s.config.TLSCert, s.config.TLSKey)
+	s.ca = renewed
+	for deadline := time.Now().Add(testDeadline); ; time.Sleep(50 * time.Millisecond) {
+		i := &intruder{secured: s, t: t, ctx: t.Context()}
+		outcome := i.over(i.clientTLS(renewed.client(dashboard)), nil, func(ctx context.Context, conn *grpc.ClientConn) string {
+			return i.read(ctx, conn, &deskbridgev1.SubscribeRequest{})
+		})
+		if outcome == "OK" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the new certificate is not served: %s", i.received.String())
+		}
+	}
+	i := &intruder{secured: s, t: t, ctx: t.Context()}
+	if outcome := secureGRPC(withCertificate(func(*intruder) *tls.Certificate { return old.client(dashboard) }))(i); outcome != "TLS" {
+		t.Errorf("a client of the old authority: %s", outcome)
+	}
+}
