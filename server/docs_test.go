@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/deskbridge/deskbridge/server"
@@ -17,29 +18,39 @@ var update = flag.Bool("update", false, "rewrite the generated parts of docs/")
 
 const operations = "../docs/operations.md"
 
-// TestOperationsListsEverySetting holds the table of settings to the struct. go test ./server -update rewrites it.
-func TestOperationsListsEverySetting(t *testing.T) {
-	t.Parallel()
-	const begin, end = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
+// docs keeps tests apart that rewrite the file.
+var docs sync.Mutex
+
+// holdSection holds a generated part of the operations manual to what it should be. With -update it is rewritten.
+func holdSection(t *testing.T, name, want string) {
+	t.Helper()
+	docs.Lock()
+	defer docs.Unlock()
+	begin, end := "<!-- "+name+": begin -->\n", "<!-- "+name+": end -->\n"
 	text, err := os.ReadFile(operations)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, found := strings.Cut(string(text), begin)
-	table, after, closed := strings.Cut(rest, end)
+	section, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
 		t.Fatalf("%s has no section between %q and %q", operations, begin, end)
 	}
-	want := settingsTable()
-	if table == want {
+	if section == want {
 		return
 	}
 	if !*update {
-		t.Fatalf("the settings of %s differ from server.Config: run go test ./server -update", operations)
+		t.Fatalf("the %s in %s differ from the code: run go test ./server -run Operations -update", name, operations)
 	}
 	if err := os.WriteFile(operations, []byte(before+begin+want+end+after), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestOperationsListsEverySetting holds the table of settings to the struct.
+func TestOperationsListsEverySetting(t *testing.T) {
+	t.Parallel()
+	holdSection(t, "settings", settingsTable())
 }
 
 // TestTroubleshootingQuotesRealMessages looks for what the table says of the log in the sources.

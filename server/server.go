@@ -155,6 +155,7 @@ func (s *Server) buildGRPC() {
 	s.grpc = grpc.NewServer(append(options, guard.Options()...)...)
 	deskbridgev1.RegisterSessionEventServiceServer(s.grpc, s.events)
 	deskbridgev1.RegisterQuarantineServiceServer(s.grpc, s.callbacks)
+	deskbridgev1.RegisterSubscriptionServiceServer(s.grpc, rpc.NewSubscriptions(s.events))
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 }
@@ -208,11 +209,10 @@ func (s *Server) serveHTTP() error {
 func (s *Server) buildMetrics() {
 	s.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if s.config.NATSURL != "" {
-		s.metrics.MustRegister(newSpoolCollector(s.journal))
-	}
+	s.metrics.MustRegister(s.events, newJournalCollector(s.journal, s.hub, s.probes))
+	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	s.metricsHTTP = &http.Server{
-		Handler:           s.probes.handle(promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})),
+		Handler:           s.probes.handle(metrics),
 		ReadHeaderTimeout: headerTimeout,
 	}
 }

@@ -6,11 +6,14 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/deskbridge/deskbridge/client"
@@ -25,6 +28,7 @@ const epoch = "e1"
 type fakeBridge struct {
 	deskbridgev1.UnimplementedSessionEventServiceServer
 	deskbridgev1.UnimplementedQuarantineServiceServer
+	deskbridgev1.UnimplementedSubscriptionServiceServer
 
 	events []*deskbridgev1.SessionEvent
 	// cutAfter ends each stream after that many events, as a network does; 0 never.
@@ -104,6 +108,26 @@ func (b *fakeBridge) GetJournalInfo(
 	}, nil
 }
 
+func (b *fakeBridge) ListSubscriptions(
+	_ context.Context, request *deskbridgev1.ListSubscriptionsRequest,
+) (*deskbridgev1.ListSubscriptionsResponse, error) {
+	if request.GetPageToken() == "" {
+		return &deskbridgev1.ListSubscriptionsResponse{
+			Subscriptions: []*deskbridgev1.Subscription{{
+				SubscriptionId: 1, Name: "crm-sync", PeerAddress: "192.0.2.1:5000", Position: 40, LagEvents: 2,
+				Transport:   deskbridgev1.SubscriptionTransport_SUBSCRIPTION_TRANSPORT_GRPC,
+				State:       deskbridgev1.SubscriptionState_SUBSCRIPTION_STATE_CATCHING_UP,
+				Filter:      &deskbridgev1.EventFilter{SessionIds: []string{"a\x1b[2J"}},
+				ReadMask:    &fieldmaskpb.FieldMask{Paths: []string{"session_id"}},
+				LagDuration: durationpb.New(1500 * time.Millisecond), OpenTime: timestamppb.Now(),
+			}}, NextPageToken: "more",
+		}, nil
+	}
+	return &deskbridgev1.ListSubscriptionsResponse{
+		Subscriptions: []*deskbridgev1.Subscription{{SubscriptionId: 2, OpenTime: timestamppb.Now()}},
+	}, nil
+}
+
 func (b *fakeBridge) ListQuarantinedCallbacks(
 	_ context.Context, request *deskbridgev1.ListQuarantinedCallbacksRequest,
 ) (*deskbridgev1.ListQuarantinedCallbacksResponse, error) {
@@ -164,6 +188,7 @@ func serve(t *testing.T, bridge *fakeBridge) string {
 	server := grpc.NewServer()
 	deskbridgev1.RegisterSessionEventServiceServer(server, bridge)
 	deskbridgev1.RegisterQuarantineServiceServer(server, bridge)
+	deskbridgev1.RegisterSubscriptionServiceServer(server, bridge)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {

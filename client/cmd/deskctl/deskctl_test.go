@@ -206,6 +206,23 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+func TestSubscriptions(t *testing.T) {
+	t.Parallel()
+	address := serve(t, &fakeBridge{})
+	code, out, _ := deskctl(t.Context(), "", "subscriptions", "--addr", address)
+	for _, want := range []string{
+		"crm-sync", "192.0.2.1:5000", "grpc", "catching up", "  40  ", "1.5s", "sessionIds", "session_id", "\n2  ",
+	} {
+		if code != exitOK || !strings.Contains(out, want) || strings.Contains(out, "\x1b") {
+			t.Errorf("exit code %d, %q is not in:\n%s", code, want, out)
+		}
+	}
+	code, out, _ = deskctl(t.Context(), "", "subscriptions", "--addr", address, "--output", "json")
+	if code != exitOK || strings.Count(out, "\n") != 2 || !strings.Contains(out, `"subscriptionId"`) {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
 func TestByteSize(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[uint64]string{

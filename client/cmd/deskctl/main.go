@@ -27,11 +27,12 @@ const description = `Watch, feed and inspect a deskbridge.
 Exit codes: 0 done, also when tail or simulate was interrupted; 1 failed; 2 wrong usage.`
 
 type commandLine struct {
-	Tail       tailCommand       `cmd:"" help:"Print session events as they arrive."`
-	Info       infoCommand       `cmd:"" help:"Show where the journal begins and ends."`
-	Simulate   simulateCommand   `cmd:"" help:"Play realistic sessions through the webhook."`
-	Send       sendCommand       `cmd:"" help:"Post one callback to the webhook."`
-	Quarantine quarantineCommand `cmd:"" help:"List, show, redrive or drop callbacks in quarantine."`
+	Tail          tailCommand          `cmd:"" help:"Print session events as they arrive."`
+	Info          infoCommand          `cmd:"" help:"Show where the journal begins and ends."`
+	Subscriptions subscriptionsCommand `cmd:"" help:"List who reads events, and how far behind."`
+	Simulate      simulateCommand      `cmd:"" help:"Play realistic sessions through the webhook."`
+	Send          sendCommand          `cmd:"" help:"Post one callback to the webhook."`
+	Quarantine    quarantineCommand    `cmd:"" help:"List, show, redrive or drop callbacks in quarantine."`
 }
 
 func main() {

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/deskbridge/deskbridge/server/internal/filter"
 )
@@ -92,6 +93,17 @@ func (h *Hub) Head() uint64 {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return h.window.head
+}
+
+// StoreTimeAfter returns when the first event behind a position was stored, as far as the window knows it.
+func (h *Hub) StoreTimeAfter(position uint64) (stored time.Time, known bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	w := &h.window
+	if position < w.floor || position >= w.head {
+		return time.Time{}, false
+	}
+	return w.at(w.after(position)).StoreTime, true
 }
 
 // Stats is a picture of a hub at work.

@@ -28,11 +28,8 @@ type edge struct {
 }
 
 func newEdge(config Config) (*edge, error) {
-	e := &edge{
-		config:  config,
-		slots:   make(chan struct{}, config.MaxCallbacks),
-		metrics: newMetrics(config.Metrics),
-	}
+	slots := make(chan struct{}, config.MaxCallbacks)
+	e := &edge{config: config, slots: slots, metrics: newMetrics(config.Metrics, slots)}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, vendorMarshaler{}),
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),

@@ -76,7 +76,9 @@ func New(config Config) (*Gateway, error) {
 	events := runtime.NewServeMux(
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
 		// A caller's headers must not become what the edge itself says of it. Authorization passes anyway.
-		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) {
+			return "grpcgateway-accept", name == "Accept" // how the stream is written, for the list of subscriptions
+		}),
 		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD { return access.EdgeMetadata(r) }),
 		// Else a form that is posted here would get the generated stream.
 		runtime.WithDisablePathLengthFallback(),

@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+)
 
 // metrics are those of the webhook. Callbacks that are kept are counted where that is decided, behind the edge.
 type metrics struct {
@@ -9,7 +13,7 @@ type metrics struct {
 	bytes   prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer) metrics {
+func newMetrics(registerer prometheus.Registerer, slots chan struct{}) metrics {
 	m := metrics{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "deskbridge_callbacks_refused_total",
@@ -26,6 +30,16 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 			Help: "Bytes of the bodies of admitted callbacks.",
 		}),
 	}
-	registerer.MustRegister(m.refused, m.seconds, m.bytes)
+	underWay := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "deskbridge_callbacks_under_way",
+		Help: "Callbacks that have arrived and are not answered yet, of --callback-max-concurrent.",
+	}, func() float64 { return float64(len(slots)) })
+	registerer.MustRegister(m.refused, m.seconds, m.bytes, underWay)
+	// A series that begins with its first callback has no increase that an alert could see.
+	for code, name := range deskbridgev1.CallbackErrorCode_name {
+		if code != 0 {
+			m.refused.WithLabelValues(name)
+		}
+	}
 	return m
 }

@@ -33,8 +33,9 @@ type CallbacksConfig struct {
 type Callbacks struct {
 	deskbridgev1.UnimplementedCallbackServiceServer
 	deskbridgev1.UnimplementedQuarantineServiceServer
-	config CallbacksConfig
-	kept   *prometheus.CounterVec
+	config   CallbacksConfig
+	kept     *prometheus.CounterVec
+	appended prometheus.Histogram
 }
 
 // NewCallbacks returns the services.
@@ -46,8 +47,20 @@ func NewCallbacks(config CallbacksConfig) *Callbacks {
 			Help: "Callbacks that are kept, by what became of them (stored, duplicate, quarantined) and event type " +
 				"(the reason, for quarantined ones).",
 		}, []string{"outcome", "type"}),
+		appended: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "deskbridge_journal_append_seconds",
+			Help: "Time until the journal has an event on disk, or fails to: the wait for its group, and the sync.",
+			// Around the time of a sync to disk, and up to the vendor's patience.
+			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 1.5, 2},
+		}),
 	}
-	config.Metrics.MustRegister(c.kept)
+	config.Metrics.MustRegister(c.kept, c.appended)
+	// A series that begins with its first callback has no increase that an alert could see.
+	for reason, name := range deskbridgev1.QuarantineReason_name {
+		if deskbridgev1.QuarantineReason(reason) != deskbridgev1.QuarantineReason_QUARANTINE_REASON_UNSPECIFIED {
+			c.kept.WithLabelValues("quarantined", name)
+		}
+	}
 	return c
 }
 
@@ -145,12 +158,14 @@ func (c *Callbacks) store(ctx context.Context, event *deskbridgev1.SessionEvent)
 	if err != nil {
 		return journal.Receipt{}, err
 	}
+	started := time.Now()
 	receipt, err := c.config.Journal.Append(ctx, journal.Entry{
 		AppID:     event.GetSdkAppId(),
 		SessionID: event.GetSessionId(),
 		DedupeKey: event.GetId(),
 		Data:      data,
 	})
+	c.appended.Observe(time.Since(started).Seconds())
 	if errors.Is(err, journal.ErrTooLarge) {
 		return receipt, unfit(deskbridgev1.QuarantineReason_QUARANTINE_REASON_TOO_LARGE, "%v", err)
 	}

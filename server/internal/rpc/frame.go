@@ -18,7 +18,10 @@ const (
 )
 
 // frame is an encoded SubscribeResponse. The bytes of its events are shared by all streams that send them.
-type frame struct{ buffers mem.BufferSlice }
+type frame struct {
+	buffers mem.BufferSlice
+	size    int
+}
 
 // newEventsFrame encodes a response of events: the head is this stream's own, the entries may be shared. It keeps them.
 func newEventsFrame(cursor string, entries []mem.SliceBuffer) *frame {
@@ -37,7 +40,7 @@ func newEventsFrame(cursor string, entries []mem.SliceBuffer) *frame {
 	for i := range entries {
 		buffers = append(buffers, &entries[i]) // a pointer, as a slice header in an interface is an allocation
 	}
-	return &frame{buffers: buffers}
+	return &frame{buffers: buffers, size: len(head) + size}
 }
 
 // wireEntries are the events of an item as all streams without a read mask share them.

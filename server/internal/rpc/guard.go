@@ -40,6 +40,10 @@ func NewGuard(control *access.Control, logger *slog.Logger, metrics prometheus.R
 		}, []string{"reason"}),
 	}
 	metrics.MustRegister(g.refused)
+	// A series that begins with its first refusal has no increase that an alert could see.
+	for _, code := range []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted} {
+		g.refused.WithLabelValues(refusalOf(code))
+	}
 	return g
 }
 

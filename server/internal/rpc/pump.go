@@ -19,27 +19,34 @@ import (
 
 // pump moves items from a subscription to its stream. One goroutine runs it; another one may wait for stuck.
 type pump struct {
-	service          *SessionEvents
-	stream           grpc.ServerStream
-	subscription     *fanout.Subscription
-	mask             *fields.Mask // nil: whole events
-	epoch            string
-	opened           *deskbridgev1.SubscribeResponse // until it is sent
-	stopWhenCaughtUp bool
+	service      *SessionEvents
+	stream       grpc.ServerStream
+	subscription *fanout.Subscription
+	request      *deskbridgev1.SubscribeRequest
+	visitor      visitor
+	mask         *fields.Mask // nil: whole events
+	epoch        string
+	opened       *deskbridgev1.SubscribeResponse // until it is sent
+	openTime     time.Time
+	id           uint64 // among the readers
 
 	position uint64        // of the cursor of the last response, sent or under way
 	sent     atomic.Uint64 // of the last one that was sent
+	live     atomic.Bool   // it has caught up
+	events   atomic.Uint64 // handed to the transport, as
+	bytes    atomic.Uint64 // are these
 	guard    *time.Timer   // runs while a Send is under way, and then calls cut
 	stuck    chan struct{} // gets a value when a Send is stuck
 }
 
 func newPump(
 	s *SessionEvents, stream grpc.ServerStream, subscription *fanout.Subscription, from origin, mask *fields.Mask,
-	stop bool,
+	req *deskbridgev1.SubscribeRequest,
 ) *pump {
 	p := &pump{
-		service: s, stream: stream, subscription: subscription, mask: mask, epoch: from.bounds.Epoch,
-		opened: from.opened(), stopWhenCaughtUp: stop, position: from.after, stuck: make(chan struct{}, 1),
+		service: s, stream: stream, subscription: subscription, request: req, visitor: visitorOf(stream.Context()),
+		mask: mask, epoch: from.bounds.Epoch, opened: from.opened(), openTime: time.Now(),
+		position: from.after, stuck: make(chan struct{}, 1),
 	}
 	p.sent.Store(from.after)
 	return p
@@ -67,9 +74,26 @@ func (p *pump) run(ctx context.Context) error {
 		if err := p.send(response); err != nil {
 			return err
 		}
-		if item.Kind == fanout.CaughtUp && p.stopWhenCaughtUp {
+		p.note(&item, response)
+		if item.Kind == fanout.CaughtUp && p.request.GetStopWhenCaughtUp() {
 			return nil
 		}
+	}
+}
+
+// note keeps what others see of the stream after a response was sent.
+func (p *pump) note(item *fanout.Item, response any) {
+	switch item.Kind {
+	case fanout.Events:
+		p.events.Add(uint64(len(item.Events)))
+		if f, ok := response.(*frame); ok {
+			p.bytes.Add(uint64(f.size))
+		}
+	case fanout.CaughtUp:
+		p.live.Store(true)
+	case fanout.FellBehind:
+		p.live.Store(false)
+	default:
 	}
 }
 

@@ -41,8 +41,8 @@ func (c *Callbacks) quarantine(
 		return fmt.Errorf("quarantine: %w", err)
 	}
 	c.kept.WithLabelValues("quarantined", why.reason.String()).Inc()
-	c.config.Logger.WarnContext(ctx, "callback quarantined", "quarantine_id", id, "reason", why.reason.String(),
-		"explanation", why.explanation)
+	// The explanation stays in the quarantine: it may quote the callback.
+	c.config.Logger.WarnContext(ctx, "callback quarantined", "quarantine_id", id, "reason", why.reason.String())
 	return nil
 }
 

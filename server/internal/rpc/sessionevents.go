@@ -25,17 +25,19 @@ type SessionEventsConfig struct {
 	DrainSpread time.Duration
 }
 
-// SessionEvents serves SessionEventService.
+// SessionEvents serves SessionEventService. It is the prometheus.Collector of its streams.
 type SessionEvents struct {
 	deskbridgev1.UnimplementedSessionEventServiceServer
 	config  SessionEventsConfig
 	streams *admission
+	readers readers
+	metrics streamMetrics
 	masked  maskedEvents
 }
 
 // NewSessionEvents returns the service. Call Drain before the gRPC server is stopped.
 func NewSessionEvents(config SessionEventsConfig) *SessionEvents {
-	return &SessionEvents{config: config, streams: newAdmission(config.MaxStreams)}
+	return &SessionEvents{config: config, streams: newAdmission(config.MaxStreams), metrics: newStreamMetrics()}
 }
 
 // Drain tells every stream to reconnect and ends it, and waits until all have ended or ctx is done. Streams that are

@@ -32,14 +32,22 @@ func (s *SessionEvents) Subscribe(
 	req *deskbridgev1.SubscribeRequest, stream grpc.ServerStreamingServer[deskbridgev1.SubscribeResponse],
 ) error {
 	if err := s.streams.enter(); err != nil {
-		return classify(err)
+		return s.refuse(err)
 	}
 	p, err := s.openAside(stream.Context(), req, stream)
 	if err != nil {
 		s.streams.leave()
-		return classify(err)
+		return s.refuse(err)
 	}
-	return s.supervise(p)
+	err = s.supervise(p)
+	s.metrics.ended.WithLabelValues(reasonOf(err)).Inc()
+	return err
+}
+
+func (s *SessionEvents) refuse(err error) error {
+	err = classify(err)
+	s.metrics.refused.WithLabelValues(reasonOf(err)).Inc()
+	return err
 }
 
 // openAside opens on a goroutine that ends with it. To open takes a deep stack, which does not shrink again: on the
@@ -86,7 +94,7 @@ func (s *SessionEvents) open(
 	if err != nil {
 		return nil, err
 	}
-	return newPump(s, stream, subscription, from, mask, req.GetStopWhenCaughtUp()), nil
+	return newPump(s, stream, subscription, from, mask, req), nil
 }
 
 func heartbeatInterval(req *deskbridgev1.SubscribeRequest) (time.Duration, error) {
@@ -116,8 +124,10 @@ func (s *SessionEvents) supervise(p *pump) error {
 		defer time.AfterFunc(jitter(s.config.MaxStreamAge), func() { cancel(errAged) }).Stop()
 	}
 	done := make(chan error, 1)
+	s.readers.add(p)
 	go func() {
 		defer s.streams.leave()
+		defer s.readers.remove(p)
 		done <- p.run(ctx)
 	}()
 	select {

@@ -234,7 +234,10 @@ type SessionEvent struct {
 	// How the callback reached us.
 	Callback *CallbackMetadata `protobuf:"bytes,19,opt,name=callback,proto3" json:"callback,omitempty"`
 	// Members of the body that the fields above don't hold exactly: a JSON object, or empty. See the rules above.
-	ExtraJson     string `protobuf:"bytes,20,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
+	ExtraJson string `protobuf:"bytes,20,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
+	// The trace that the callback belongs to, in the form of the W3C's header traceparent: a consumer can continue it.
+	// Empty unless the bridge traces. It is deskbridge's own, and no part of the callback or of `id`.
+	Traceparent   string `protobuf:"bytes,21,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -405,6 +408,13 @@ func (x *SessionEvent) GetCallback() *CallbackMetadata {
 func (x *SessionEvent) GetExtraJson() string {
 	if x != nil {
 		return x.ExtraJson
+	}
+	return ""
+}
+
+func (x *SessionEvent) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
 	}
 	return ""
 }
@@ -1850,7 +1860,7 @@ var File_deskbridge_v1_session_event_proto protoreflect.FileDescriptor
 
 const file_deskbridge_v1_session_event_proto_rawDesc = "" +
 	"\n" +
-	"!deskbridge/v1/session_event.proto\x12\rdeskbridge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\b\n" +
+	"!deskbridge/v1/session_event.proto\x12\rdeskbridge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\b\n" +
 	"\fSessionEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x123\n" +
@@ -1876,7 +1886,8 @@ const file_deskbridge_v1_session_event_proto_rawDesc = "" +
 	"\x13satisfaction_rating\x18\x12 \x01(\x05H\tR\x12satisfactionRating\x88\x01\x01\x12;\n" +
 	"\bcallback\x18\x13 \x01(\v2\x1f.deskbridge.v1.CallbackMetadataR\bcallback\x12\x1d\n" +
 	"\n" +
-	"extra_json\x18\x14 \x01(\tR\textraJsonB\f\n" +
+	"extra_json\x18\x14 \x01(\tR\textraJson\x12 \n" +
+	"\vtraceparent\x18\x15 \x01(\tR\vtraceparentB\f\n" +
 	"\n" +
 	"_type_nameB\r\n" +
 	"\v_session_idB\x0f\n" +
