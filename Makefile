@@ -78,6 +78,10 @@ test-rust: ## Build the consumer in Rust and have it read from a bridge; needs p
 	@if ! command -v cargo >/dev/null; then echo "skipped: cargo is not installed"; exit; fi; \
 	$(GO) test -count 1 -timeout 15m -tags rust -run '^TestRustExample$$' ./server/cmd/deskbridge
 
+.PHONY: test-newcomer
+test-newcomer: ## Follow docs/operations.md from a bare clone, on the default ports
+	deploy/newcomer.sh
+
 KILLS ?= 100
 CUTS ?= 20
 SEED ?= 0
