@@ -69,6 +69,22 @@ generate-python: $(PYTHON_TOOLS)
 test-python: $(PYTHON_TOOLS) build ## Run the Python client's own tests
 	BRIDGE=$(BIN)/deskbridge $(PYTHON) -m pytest -q client/python/tests
 
+# The programs that the conformance suite drives, and the examples. Each ecosystem's own tools fetch what it needs.
+.PHONY: build-clients
+build-clients: $(PYTHON_TOOLS) client/typescript/node_modules ## Build the clients of all languages, and test the Java one
+	$(GO) build -o $(BIN)/conformance-go ./client/conformance/goclient
+	$(GO) build -o $(BIN)/example-go ./examples/go
+	npm --prefix client/typescript run build
+	npm --prefix examples/typescript ci --no-audit --no-fund
+	npm --prefix examples/typescript run build
+	mvn -q -B -f client/java/pom.xml package
+	mvn -q -B -f examples/java/pom.xml package
+
+CLIENTS ?= go,python,typescript,java
+.PHONY: test-clients
+test-clients: build-clients test-python test-typescript ## Hold the clients of all languages to one list of scenarios (CLIENTS=go,java)
+	$(GO) test -C client/conformance -count 1 -tags clients -timeout 30m -parallel 6 -clients $(CLIENTS)
+
 .PHONY: test-browser
 test-browser: ## Read the event stream with a real browser; needs chromium
 	$(GO) test -race -count 1 -timeout 5m -tags browser -run '^TestBrowser' ./server

@@ -3,13 +3,9 @@
 package conformance_test
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,8 +16,6 @@ import (
 	"github.com/deskbridge/deskbridge/client/conformance"
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
-
-const root = "../.."
 
 // subscription is what a program is to do. Events are printed as positions unless events is set.
 type subscription struct {
@@ -46,14 +40,10 @@ func (s subscription) command() (conformance.Command, error) {
 	return command, err
 }
 
-// consumer is a client's program while it runs.
+// consumer is a client's conformance program while it runs.
 type consumer struct {
-	stage   *stage
-	process *exec.Cmd
-	input   io.WriteCloser
-	errors  bytes.Buffer // to be read when the process has ended
-	exited  chan struct{}
-	exit    error // valid once exited
+	*process
+	stage *stage
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with each line
@@ -81,63 +71,17 @@ func (s *stage) subscribe(what subscription) *consumer {
 	if err != nil {
 		s.Fatal(err)
 	}
-	c := s.launch(s.language.program)
+	c := &consumer{stage: s, changed: make(chan struct{})}
+	s.Cleanup(func() {
+		if s.Failed() {
+			s.Logf("the program's states: %+v, events: %d, end: %+v", c.seen.states, len(c.seen.positions), c.seen.end)
+		}
+	})
+	c.process = launch(s, s.language.program, nil, c.add)
 	if _, err := c.input.Write(append(line, '\n')); err != nil {
 		s.Fatalf("the program does not read its command: %v", err)
 	}
 	return c
-}
-
-// launch starts a program. It is killed with the test, if it has not ended by then.
-func (s *stage) launch(program []string) *consumer {
-	s.Helper()
-	c := &consumer{stage: s, exited: make(chan struct{}), changed: make(chan struct{})}
-	c.process = exec.CommandContext(context.Background(), program[0], program[1:]...)
-	c.process.Dir, c.process.Stderr = root, &c.errors
-	input, err := c.process.StdinPipe()
-	if err != nil {
-		s.Fatal(err)
-	}
-	output, err := c.process.StdoutPipe()
-	if err != nil {
-		s.Fatal(err)
-	}
-	if err := c.process.Start(); err != nil {
-		s.Fatalf("is it built? make build-clients: %v", err)
-	}
-	c.input = input
-	go c.read(output)
-	s.Cleanup(c.dispose)
-	return c
-}
-
-func (c *consumer) dispose() {
-	c.kill()
-	if text := c.errors.String(); text != "" && c.stage.Failed() {
-		c.stage.Logf("standard error of the program:\n%s", text)
-	}
-	if c.stage.Failed() {
-		c.stage.Logf("the program's states: %+v, events: %d, end: %+v", c.seen.states, len(c.seen.positions), c.seen.end)
-	}
-}
-
-// kill is kill -9. It does nothing to a process that has ended.
-func (c *consumer) kill() {
-	_ = c.process.Process.Kill()
-	<-c.exited
-}
-
-func (c *consumer) read(output io.Reader) {
-	defer close(c.exited)
-	lines := bufio.NewReaderSize(output, 1<<20)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			break
-		}
-		c.add(line)
-	}
-	c.exit = c.process.Wait()
 }
 
 func (c *consumer) add(line []byte) {

@@ -60,7 +60,11 @@ func lockDirectory(path string) (*os.File, error) {
 	return lock, nil
 }
 
-func (d *directory) close() error { return d.lock.Close() }
+// close gives the lock back in so many words: a child process that is being started elsewhere in this program has a copy
+// of the file for a moment, and closing ours alone would leave the directory locked for as long.
+func (d *directory) close() error {
+	return errors.Join(syscall.Flock(int(d.lock.Fd()), syscall.LOCK_UN), d.lock.Close())
+}
 
 func (d *directory) streams() string { return filepath.Join(d.path, streamsDir) }
 
