@@ -78,7 +78,6 @@ build-clients: $(PYTHON_TOOLS) client/typescript/node_modules ## Build the clien
 	npm --prefix examples/typescript ci --no-audit --no-fund
 	npm --prefix examples/typescript run build
 	mvn -q -B -f client/java/pom.xml package
-	mvn -q -B -f examples/java/pom.xml package
 
 CLIENTS ?= go,python,typescript,java
 .PHONY: test-clients

@@ -42,6 +42,7 @@ func sections() []section {
 		{"latency", benchLatency},
 		{"slow", benchSlow},
 		{"idle", benchIdle},
+		{"client", benchClient},
 	}
 }
 

@@ -78,7 +78,11 @@ func (e *example) exits() {
 	}
 }
 
-const javaExamples = "examples/java/target/classes:client/java/target/classes:client/java/target/dependency/*"
+// java runs an example from its source.
+func java(source string, arguments ...string) []string {
+	const path = "client/java/target/classes:client/java/target/dependency/*"
+	return append([]string{"java", "-XX:TieredStopAtLevel=1", "-cp", path, "examples/java/" + source}, arguments...)
+}
 
 // isChosen says whether -clients names a language.
 func isChosen(name string) bool { return slices.Contains(strings.Split(*clients, ","), name) }
@@ -90,7 +94,7 @@ func TestSnippets(t *testing.T) {
 	for name, program := range map[string][]string{
 		"python":     {"client/python/.venv/bin/python", "examples/python/tail.py"},
 		"typescript": {"node", "examples/typescript/dist/tail.js"},
-		"java":       {"java", "-cp", javaExamples, "Tail"},
+		"java":       java("Tail.java"),
 	} {
 		if !isChosen(name) {
 			continue
@@ -202,6 +206,28 @@ func TestTypeScriptExample(t *testing.T) {
 		"12:40:22 agent: On its way.",
 		"12:40:23 -- SessionEnd",
 	})
+}
+
+// TestJavaExample has two users queue, of whom one meets an agent in time.
+func TestJavaExample(t *testing.T) {
+	t.Parallel()
+	if !isChosen("java") {
+		return
+	}
+	bridge := bridgetest.Start(t)
+	bridge.Post(callback("waits", "TransferringToHumanWait", 0, ""))
+	bridge.Post(callback("is served", "TransferringToHumanWait", 0, ""))
+	bridge.Post(callback("is served", "TransferToHumanSuccess", 1, ""))
+	e := startExample(t, bridge, java("QueueAlert.java", "2")...)
+	e.await("an alert", func() bool { return len(e.printed()) > 0 })
+	bridge.Restart()
+	bridge.Post(callback("waits too", "TransferringToHumanWait", 2, ""))
+	e.await("a second alert", func() bool { return len(e.printed()) > 1 })
+	for i, session := range []string{"waits", "waits too"} {
+		if line := e.printed()[i]; !strings.HasPrefix(line, "ALERT: ") || !strings.Contains(line, " "+session+" ") {
+			t.Errorf("printed %q, want an alert of %q", line, session)
+		}
+	}
 }
 
 // callback is one with a text, if that isn't empty, so many seconds after a fixed time.
