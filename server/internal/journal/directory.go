@@ -60,8 +60,8 @@ func lockDirectory(path string) (*os.File, error) {
 	return lock, nil
 }
 
-// close gives the lock back in so many words: a child process that is being started elsewhere in this program has a copy
-// of the file for a moment, and closing ours alone would leave the directory locked for as long.
+// close gives the lock back in so many words: a child process that is being started elsewhere in this program has a
+// copy of the file for a moment, and closing ours alone would leave the directory locked for as long.
 func (d *directory) close() error {
 	return errors.Join(syscall.Flock(int(d.lock.Fd()), syscall.LOCK_UN), d.lock.Close())
 }
