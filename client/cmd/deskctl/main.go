@@ -33,6 +33,7 @@ type commandLine struct {
 	Simulate      simulateCommand      `cmd:"" help:"Play realistic sessions through the webhook."`
 	Send          sendCommand          `cmd:"" help:"Post one callback to the webhook."`
 	Quarantine    quarantineCommand    `cmd:"" help:"List, show, redrive or drop callbacks in quarantine."`
+	Token         tokenCommand         `cmd:"" help:"Make tokens for those who read events."`
 }
 
 func main() {

@@ -18,6 +18,7 @@ type webhookFlags struct {
 	URL       string        `help:"The webhook." default:"http://127.0.0.1:8080/v1/callbacks/desk" env:"DESKCTL_URL"`
 	SdkAppID  string        `name:"sdk-app-id" help:"The app that callbacks are from." default:"1600012345"`
 	TokenFile string        `help:"File with the webhook token: signs the URL." placeholder:"FILE"`
+	TLSCA     string        `name:"tls-ca" help:"PEM file to trust instead of the system's." env:"DESKCTL_TLS_CA" placeholder:"FILE"`
 	Timeout   time.Duration `help:"How long to wait for an answer. The vendor waits two seconds." default:"2s"`
 }
 
@@ -25,6 +26,10 @@ func (f *webhookFlags) poster(connections int) (*webhook.Poster, error) {
 	config := webhook.Config{URL: f.URL, SdkAppID: f.SdkAppID, Connections: connections}
 	if f.TokenFile != "" {
 		config.Token = client.TokenFile(f.TokenFile)
+	}
+	var err error
+	if config.TLS, err = trusting(f.TLSCA); err != nil {
+		return nil, err
 	}
 	poster, err := webhook.New(config)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -31,6 +32,8 @@ type Config struct {
 	SdkAppID string
 	// Token returns the secret to sign with. Not signed when nil.
 	Token func(context.Context) (string, error)
+	// TLS is how to reach an https URL; as the system has it when nil.
+	TLS *tls.Config
 	// Connections is how many connections to keep open between callbacks; 1 when 0.
 	Connections int
 }
@@ -52,6 +55,7 @@ func New(config Config) (*Poster, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns = 0
+	transport.TLSClientConfig = config.TLS
 	transport.MaxIdleConnsPerHost = max(config.Connections, 1)
 	return &Poster{config: config, client: &http.Client{Transport: transport}}, nil
 }
