@@ -19,12 +19,13 @@ import (
 //
 //nolint:lll // a setting is one line: name, default and meaning together
 type Config struct {
-	HTTPAddr    string `name:"http-addr" default:"127.0.0.1:8080" help:"Address of the HTTP listener: the webhook, and the event stream as JSON. Port 0 picks a free one."`
-	GRPCAddr    string `name:"grpc-addr" default:"127.0.0.1:9090" help:"Address of the gRPC listener. Port 0 picks a free one."`
-	MetricsAddr string `name:"metrics-addr" help:"Address of the listener for Prometheus, at every path but /livez and /readyz. None: no metrics are served."`
-	DataDir     string `name:"data-dir" default:"data" type:"path" help:"Directory of the journal. One process at a time."`
-	LogFormat   string `name:"log-format" default:"text" enum:"text,json" help:"Form of the log on standard error: text or json."`
-	LogLevel    string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least severe log lines that are written."`
+	HTTPAddr       string `name:"http-addr" default:"127.0.0.1:8080" help:"Address of the HTTP listener: the webhook, and the event stream as JSON. Port 0 picks a free one."`
+	GRPCAddr       string `name:"grpc-addr" default:"127.0.0.1:9090" help:"Address of the gRPC listener. Port 0 picks a free one."`
+	MetricsAddr    string `name:"metrics-addr" help:"Address of the listener for Prometheus, at every path but /livez and /readyz. None: no metrics are served."`
+	TracesEndpoint string `name:"traces-endpoint" help:"URL of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each callback, up to its delivery, for instance http://127.0.0.1:4317. None: as OTEL_EXPORTER_OTLP_ENDPOINT says; without that too, no traces."`
+	DataDir        string `name:"data-dir" default:"data" type:"path" help:"Directory of the journal. One process at a time."`
+	LogFormat      string `name:"log-format" default:"text" enum:"text,json" help:"Form of the log on standard error: text or json."`
+	LogLevel       string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least severe log lines that are written."`
 
 	TLSCert   string `name:"tls-cert-file" type:"path" help:"PEM file of the certificate, and its chain, of the HTTP and gRPC listeners. Read again when it changes. None: no TLS."`
 	TLSKey    string `name:"tls-key-file" type:"path" help:"PEM file of the certificate's key."`

@@ -49,6 +49,7 @@ type Server struct {
 	callbacks       *rpc.Callbacks
 	gateway         *gateway.Gateway
 	probes          *probes
+	tracing         *tracing // nil when off
 	health          *health.Server
 	grpc            *grpc.Server
 	http            *http.Server
@@ -76,6 +77,9 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *Server, er
 		return nil, err
 	}
 	if err := s.secure(); err != nil {
+		return nil, err
+	}
+	if s.tracing, err = newTracing(ctx, config.TracesEndpoint); err != nil {
 		return nil, err
 	}
 	if err := s.openJournal(ctx); err != nil {
@@ -141,6 +145,7 @@ func (s *Server) buildGRPC() {
 	s.hub = fanout.New(fanout.Config{Journal: fanout.From(s.journal), Logger: s.logger})
 	s.events = rpc.NewSessionEvents(rpc.SessionEventsConfig{
 		Journal: s.journal, Hub: s.hub, Logger: s.logger,
+		Tracer:     s.tracing.tracer(),
 		MaxStreams: s.config.MaxStreams, MaxStreamAge: s.config.MaxStreamAge,
 		SendTimeout: s.config.SendTimeout, DrainSpread: s.config.DrainSpread,
 	})
@@ -152,6 +157,7 @@ func (s *Server) buildGRPC() {
 	s.probes = &probes{journal: s.journal, hub: s.hub}
 	guard := rpc.NewGuard(s.access, s.logger, s.metrics)
 	options := append(grpcOptions(s.config.MaxStreams), grpc.Creds(s.grpcCredentials()))
+	options = append(options, s.tracing.grpcOptions()...)
 	s.grpc = grpc.NewServer(append(options, guard.Options()...)...)
 	deskbridgev1.RegisterSessionEventServiceServer(s.grpc, s.events)
 	deskbridgev1.RegisterQuarantineServiceServer(s.grpc, s.callbacks)
@@ -178,6 +184,7 @@ func (s *Server) buildHTTP() error {
 		Authenticator: s.authenticator,
 		Logger:        s.logger,
 		Metrics:       s.metrics,
+		Traces:        s.tracing.tracerProvider(),
 		MaxBodyBytes:  s.config.CallbackBody,
 		BodyTimeout:   s.config.CallbackTimeout,
 		MaxCallbacks:  s.config.CallbackLimit,
@@ -321,6 +328,7 @@ func stopGRPC(ctx context.Context, server *grpc.Server) {
 // Close releases what New opened, the journal last. Run calls it.
 func (s *Server) Close() error {
 	var errs []error
+	s.tracing.close()
 	if s.loopbackConn != nil {
 		errs = append(errs, s.loopbackConn.Close())
 	}

@@ -11,6 +11,9 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -23,7 +26,7 @@ import (
 // CallbackPath is the webhook's path, as gateway.yaml has it.
 const CallbackPath = "/v1/callbacks/desk"
 
-// Config is what the edge needs. All fields are required.
+// Config is what the edge needs. All fields are required, but Traces.
 type Config struct {
 	// Callbacks is called in the process: the webhook is on no gRPC port.
 	Callbacks deskbridgev1.CallbackServiceServer
@@ -33,6 +36,8 @@ type Config struct {
 	Authenticator *callback.Authenticator
 	Logger        *slog.Logger
 	Metrics       prometheus.Registerer
+	// Traces makes a span of each callback; nil makes none.
+	Traces trace.TracerProvider
 	// MaxBodyBytes bounds a callback's body.
 	MaxBodyBytes int64
 	// BodyTimeout bounds how long a callback's body may take to arrive.
@@ -90,12 +95,22 @@ func New(config Config) (*Gateway, error) {
 		return nil, fmt.Errorf("event routes: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle(CallbackPath, edge)
+	mux.Handle(CallbackPath, traced(edge, config.Traces))
 	mux.HandleFunc("/v1/callbacks/", edge.notFound)
 	streams := &eventStreams{client: client, mux: events, sendTimeout: config.SendTimeout}
 	mux.Handle("GET "+SubscribePath, bodiless(streams))
 	mux.Handle("/", bodiless(events))
 	return &Gateway{Handler: IdentifyRequests(mux), edge: edge}, nil
+}
+
+// traced makes a span of each request, in the trace that the request names if it names one.
+func traced(next http.Handler, provider trace.TracerProvider) http.Handler {
+	if provider == nil {
+		return next
+	}
+	return otelhttp.NewHandler(next, "callback", otelhttp.WithTracerProvider(provider),
+		otelhttp.WithPropagators(propagation.TraceContext{}),
+		otelhttp.WithSpanNameFormatter(func(name string, _ *http.Request) string { return name }))
 }
 
 // bodiless doesn't wait for a body, as no method here has one. net/http would, without end, before it answers.

@@ -121,6 +121,7 @@ func (c *Callbacks) ingest(
 		return journal.Receipt{}, err
 	}
 	complete(event, req, received)
+	event.Traceparent = traceparent(ctx)
 	receipt, err := c.store(ctx, event)
 	if err == nil {
 		c.count(event, receipt)

@@ -71,10 +71,12 @@ func (p *pump) run(ctx context.Context) error {
 			return p.end(ctx, err)
 		}
 		p.position = item.Position
+		began := time.Now()
 		if err := p.send(response); err != nil {
 			return err
 		}
 		p.note(&item, response)
+		p.traceDeliveries(&item, began)
 		if item.Kind == fanout.CaughtUp && p.request.GetStopWhenCaughtUp() {
 			return nil
 		}

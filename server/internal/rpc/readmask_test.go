@@ -199,7 +199,8 @@ func TestFieldNumbersAreTheContracts(t *testing.T) {
 			t.Errorf("%s is not %d", field.FullName(), number)
 		}
 	}
-	if field(&deskbridgev1.EventBatch{}, "events").Number() != batchEventsField ||
+	if field(&deskbridgev1.SessionEvent{}, "traceparent").Number() != traceparentField ||
+		field(&deskbridgev1.EventBatch{}, "events").Number() != batchEventsField ||
 		field(&deskbridgev1.SessionEvent{}, "position").Number() != eventPositionField {
 		t.Error("the entries' field numbers are not the contract's")
 	}

@@ -5,16 +5,20 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
-// SessionEventsConfig is what a SessionEvents needs. All fields are required, but MaxStreamAge.
+// SessionEventsConfig is what a SessionEvents needs. All fields are required, but Tracer and MaxStreamAge.
 type SessionEventsConfig struct {
 	Journal *journal.Journal
 	Hub     *fanout.Hub
 	Logger  *slog.Logger
+	// Tracer makes a span of each delivery; nil makes none.
+	Tracer trace.Tracer
 	// MaxStreams bounds the streams open at once.
 	MaxStreams int
 	// MaxStreamAge ends a stream that has lasted this long, give or take a tenth, as a shutdown does. 0: no bound.
