@@ -135,6 +135,7 @@ check-vet:
 .PHONY: check-lint
 check-lint: $(BIN)/golangci-lint
 	$(BIN)/golangci-lint run
+	$(BIN)/golangci-lint run --build-tags clients ./client/conformance/...
 
 .PHONY: check-proto
 check-proto: $(BIN)/buf
