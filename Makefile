@@ -105,6 +105,11 @@ chaos: ## Kill the daemon and cut its power under load (KILLS=100 CUTS=20 SEED=0
 	$(GO) test -count 1 -timeout 60m -v -run '^(TestChaos|TestPowerCut)$$' ./server/cmd/deskbridge \
 		-chaos.kills $(KILLS) -chaos.cuts $(CUTS) -chaos.seed $(SEED)
 
+DURATION ?= 10m
+.PHONY: soak
+soak: ## Run the daemon under load and see that nothing grows (DURATION=10m, behind some warm-up)
+	$(GO) test -count 1 -timeout 90m -v -tags soak -run '^TestSoak$$' ./server/cmd/deskbridge -soak.duration $(DURATION)
+
 .PHONY: bench
 bench: ## Print the benchmarks' ratios and record them under bench/
 	$(GO) build -o $(BIN)/bench ./bench && $(BIN)/bench
