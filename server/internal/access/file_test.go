@@ -1,6 +1,7 @@
 package access
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -85,4 +86,29 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDocumentedFile parses the example in the documentation.
+func TestDocumentedFile(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(text), "<!-- access file -->\n```yaml\n")
+	example, _, closed := strings.Cut(example, "```")
+	if !found || !closed {
+		t.Fatal("the documentation has no example of an access file")
+	}
+	p, err := Parse([]byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.tokens) != 2 || len(p.identities) != 1 {
+		t.Errorf("%d tokens, %d certificates", len(p.tokens), len(p.identities))
+	}
+	if dashboards := p.identities["spiffe://corp.example/dashboards"]; !dashboards.Reads || dashboards.Content ||
+		dashboards.Admin || dashboards.Events != nil || dashboards.MaxStreams != defaultMaxStreams {
+		t.Errorf("dashboards: %+v", dashboards)
+	}
 }
