@@ -53,7 +53,7 @@ func as(principal string) []string { return bearer(token(principal)) }
 // take keeps what arrived, and turns an error into an outcome.
 func (i *intruder) take(message proto.Message, err error) string {
 	if err != nil && !errors.Is(err, io.EOF) {
-		i.received.WriteString(fmt.Sprint(err, status.Convert(err).Details()))
+		fmt.Fprint(&i.received, err, status.Convert(err).Details())
 		if status.Code(err) == codes.Unavailable {
 			return "TLS" // how it shows depends on how far the client got: with TLS 1.3 it is done first
 		}
@@ -153,7 +153,9 @@ func info(headers []string) func(*intruder) string {
 }
 
 func call(headers []string, method string, request proto.Message) func(*intruder) string {
-	return func(i *intruder) string { return i.unary(headers, method, request, &deskbridgev1.DropQuarantinedCallbackResponse{}) }
+	return func(i *intruder) string {
+		return i.unary(headers, method, request, &deskbridgev1.DropQuarantinedCallbackResponse{})
+	}
 }
 
 func reflectAs(headers []string) func(*intruder) string {
@@ -261,8 +263,8 @@ func attempts() []attempt {
 		{"no scheme", presented("authorization", token("crm")), unknown, false},
 		{"empty token", presented("authorization", "Bearer "), unknown, false},
 		{"two tokens", presented(append(as("crm"), as("masked")...)...), unknown, false},
-		{"token and more", presented(bearer(token("crm")+" "+token("oncall"))...), unknown, false},
-		{"token, longer by a byte", presented(bearer(token("crm")+"x")...), unknown, false},
+		{"token and more", presented(bearer(token("crm") + " " + token("oncall"))...), unknown, false},
+		{"token, longer by a byte", presented(bearer(token("crm") + "x")...), unknown, false},
 		{"token, shorter by a byte", presented(bearer(token("crm")[:20])...), unknown, false},
 		{"token in capitals", presented(bearer(strings.ToUpper(token("crm")))...), unknown, false},
 		{"the hash for a token", presented(bearer(tokenHash("crm"))...), unknown, false},
@@ -275,7 +277,9 @@ func attempts() []attempt {
 		}, unknown, false},
 		{"certificate in place of a wrong token", func(i *intruder) string {
 			return i.over(i.clientTLS(i.ca.client(dashboard)), bearer("dsk_wrong"),
-				func(ctx context.Context, conn *grpc.ClientConn) string { return i.read(ctx, conn, &deskbridgev1.SubscribeRequest{}) })
+				func(ctx context.Context, conn *grpc.ClientConn) string {
+					return i.read(ctx, conn, &deskbridgev1.SubscribeRequest{})
+				})
 		}, unknown, false},
 		{"journal info, no token", info(nil), unknown, false},
 		{"journal info, expired token", info(as("former")), unknown, false},
@@ -329,7 +333,9 @@ func attempts() []attempt {
 		{"content by timeline", list(mine, ourApp, "ours"), ok, false},
 		{"content by certificate", func(i *intruder) string {
 			return i.over(i.clientTLS(i.ca.client(dashboard)), nil,
-				func(ctx context.Context, conn *grpc.ClientConn) string { return i.read(ctx, conn, &deskbridgev1.SubscribeRequest{}) })
+				func(ctx context.Context, conn *grpc.ClientConn) string {
+					return i.read(ctx, conn, &deskbridgev1.SubscribeRequest{})
+				})
 		}, ok, false},
 		{"CEL: contains", expression("masked", `event.cloud_custom_data.contains("SECRET")`), denied, false},
 		{"CEL: starts with", expression("masked", `event.session_id == "ours" && event.extra_json.startsWith("{")`), denied, false},

@@ -29,9 +29,11 @@ func (s *secured) watch(t *testing.T, principal string) *stream {
 		t.Fatal(err)
 	}
 	opened := &stream{t: t, ServerStreamingClient: events, cancel: cancel}
-	for opened.next().GetCaughtUp() == nil {
+	for {
+		if opened.next().GetCaughtUp() != nil {
+			return opened
+		}
 	}
-	return opened
 }
 
 // end reads to the end of a stream.
@@ -103,7 +105,7 @@ func (s *secured) watchHTTP(t *testing.T, principal string) <-chan string {
 		t.Fatal(err)
 	}
 	request.Header.Set(as(principal)[0], as(principal)[1])
-	response, err := s.httpClient(t, s.clientTLS(nil)).Do(request)
+	response, err := s.httpClient(t, s.clientTLS(nil)).Do(request) //nolint:bodyclose // closed below, where it is read
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,9 @@ const (
 	ourWords, otherWords = "OUR-SECRET-WORDS", "OTHER-SECRET-WORDS"
 )
 
-func token(principal string) string { return "dsk_" + principal + "_0123456789abcdefghijklmnopqrstuvwxyz" }
+func token(principal string) string {
+	return "dsk_" + principal + "_0123456789abcdefghijklmnopqrstuvwxyz"
+}
 
 func tokenHash(principal string) string {
 	sum := sha256.Sum256([]byte(token(principal)))

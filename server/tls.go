@@ -107,6 +107,9 @@ func newHandshakes(logger *slog.Logger, metrics prometheus.Registerer) *handshak
 		Help: "TLS handshakes that failed: no TLS, an old version, a certificate that is not accepted.",
 	}, []string{"listener"})
 	metrics.MustRegister(h.failed)
+	for _, listener := range []string{"http", "grpc"} {
+		h.failed.WithLabelValues(listener) // 0 until there is one
+	}
 	return h
 }
 

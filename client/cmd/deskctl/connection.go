@@ -13,7 +13,7 @@ import (
 type connectionFlags struct {
 	Addr      string `help:"Address of the bridge's gRPC port." default:"127.0.0.1:9090" env:"DESKCTL_ADDR"`
 	TokenFile string `help:"File with the bearer token to send." env:"DESKCTL_TOKEN_FILE" placeholder:"FILE"`
-	TLSCA     string `name:"tls-ca" help:"PEM file to trust instead of the system's." env:"DESKCTL_TLS_CA" placeholder:"FILE"`
+	TLSCA     string `name:"tls-ca" help:"PEM file to trust, not the system's." env:"DESKCTL_TLS_CA" placeholder:"FILE"`
 	TLSCert   string `name:"tls-cert" help:"PEM file of a client certificate." env:"DESKCTL_TLS_CERT" placeholder:"FILE"`
 	TLSKey    string `name:"tls-key" help:"PEM file of its key." env:"DESKCTL_TLS_KEY" placeholder:"FILE"`
 	Plaintext bool   `help:"No TLS, though the address is on another machine." env:"DESKCTL_PLAINTEXT"`

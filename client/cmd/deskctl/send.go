@@ -18,7 +18,7 @@ type webhookFlags struct {
 	URL       string        `help:"The webhook." default:"http://127.0.0.1:8080/v1/callbacks/desk" env:"DESKCTL_URL"`
 	SdkAppID  string        `name:"sdk-app-id" help:"The app that callbacks are from." default:"1600012345"`
 	TokenFile string        `help:"File with the webhook token: signs the URL." placeholder:"FILE"`
-	TLSCA     string        `name:"tls-ca" help:"PEM file to trust instead of the system's." env:"DESKCTL_TLS_CA" placeholder:"FILE"`
+	TLSCA     string        `name:"tls-ca" help:"PEM file to trust, not the system's." env:"DESKCTL_TLS_CA"`
 	Timeout   time.Duration `help:"How long to wait for an answer. The vendor waits two seconds." default:"2s"`
 }
 

@@ -15,7 +15,7 @@ type tokenCommand struct {
 }
 
 type tokenNewCommand struct {
-	Out     string        `short:"o" help:"Write the token to this new file, and only the line to standard output." placeholder:"FILE"`
+	Out     string        `short:"o" help:"Write the token to this new file, not to standard output." placeholder:"FILE"`
 	Expires time.Duration `help:"How long the token is good for, as in 2160h; for ever when 0." default:"0s"`
 }
 

@@ -98,7 +98,12 @@ func TestInfoPresentsCertificateAndToken(t *testing.T) {
 	deskbridgev1.RegisterSessionEventServiceServer(server, bridge)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() { server.Stop(); <-done })
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 
 	var out, errs bytes.Buffer
 	code := run(t.Context(), []string{

@@ -40,6 +40,9 @@ func NewGuard(control *access.Control, logger *slog.Logger, metrics prometheus.R
 		}, []string{"reason"}),
 	}
 	metrics.MustRegister(g.refused)
+	for _, code := range []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted} {
+		g.refused.WithLabelValues(refusalOf(code)) // 0 until there is one
+	}
 	// A series that begins with its first refusal has no increase that an alert could see.
 	for _, code := range []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted} {
 		g.refused.WithLabelValues(refusalOf(code))
