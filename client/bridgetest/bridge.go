@@ -60,7 +60,8 @@ func Start(t testing.TB, configure ...func(*server.Config)) *Bridge {
 	b := &Bridge{t: t, config: server.DefaultConfig()}
 	b.config.Sync = "interval"
 	b.config.DrainSpread = 100 * time.Millisecond
-	b.config.AckTimeout = patience // a busy machine may need more than the vendor's patience
+	// A busy machine may need more than the vendor's patience.
+	b.config.AckTimeout, b.config.CallbackTimeout = patience, patience
 	for _, change := range configure {
 		change(&b.config)
 	}

@@ -51,7 +51,8 @@ func (b *Bridge) Play(sessions int) {
 	b.t.Helper()
 	b.played++
 	summary, err := player.New(player.Config{
-		Poster: b.poster, Seed: b.played, Sessions: uint64(sessions), Concurrency: concurrency, Timeout: patience,
+		Poster: b.poster, Seed: b.played, Sessions: uint64(sessions), Concurrency: concurrency,
+		Timeout: patience, RetryFor: patience, // a post whose answer was lost is posted again, and stored once
 	}).Run(context.Background())
 	b.check(err)
 	if summary.Unacknowledged > 0 {

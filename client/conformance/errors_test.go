@@ -108,7 +108,7 @@ func finalScenarios() []scenario {
 		},
 		{
 			"refused by something in between", codes.PermissionDenied, nil,
-			conformance.End{Code: "PERMISSION_DENIED"},
+			conformance.End{Reason: "UNSPECIFIED", Code: "PERMISSION_DENIED"},
 		},
 	}
 	var scenarios []scenario

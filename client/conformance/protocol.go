@@ -19,7 +19,7 @@
 //
 // Within a line, 64-bit numbers are decimal strings, and what is empty may be left out. SubscribeRequest and
 // SessionEvent are in protobuf's JSON. Codes and reasons have the names of the enumerations, reasons without
-// ERROR_REASON_; a reason is empty where a failure is not from the bridge.
+// ERROR_REASON_: "UNSPECIFIED" where an End's error is not from the bridge.
 //
 // The Command's cursor file is the path for the client's file cursor store. With a limit of n, the program leaves the
 // loop when it is handed event number n. That event is not consumed: the same cursor file delivers it again.
@@ -66,7 +66,7 @@ type Line struct {
 	Head  uint64 `json:"head,omitempty,string"`
 	// Lag comes with StateFellBehind and StateHeartbeat.
 	Lag uint64 `json:"lag,omitempty,string"`
-	// Reason comes with StateReconnecting.
+	// Reason comes with StateReconnecting; empty when the cause is not from the bridge.
 	Reason string `json:"reason,omitempty"`
 	// DelayMS comes with StateDraining and StateReconnecting.
 	DelayMS int64 `json:"delayMs,omitempty"`

@@ -100,11 +100,7 @@ func endOf(err error) conformance.End {
 	return end
 }
 
-// reasonName is empty for a failure that is not from the bridge.
 func reasonName(reason deskbridgev1.ErrorReason) string {
-	if reason == deskbridgev1.ErrorReason_ERROR_REASON_UNSPECIFIED {
-		return ""
-	}
 	return strings.TrimPrefix(reason.String(), "ERROR_REASON_")
 }
 
@@ -164,7 +160,7 @@ func (p *program) hooks() client.Hooks {
 		},
 		Reconnecting: func(cause error, delay time.Duration) {
 			line := conformance.Line{State: conformance.StateReconnecting, DelayMS: delay.Milliseconds()}
-			if e, ok := errors.AsType[*client.Error](cause); ok {
+			if e, ok := errors.AsType[*client.Error](cause); ok && e.Reason != 0 {
 				line.Reason = reasonName(e.Reason)
 			}
 			p.print(line)
