@@ -54,7 +54,12 @@ func testConfig(t *testing.T) server.Config {
 // startBridge runs a server until the test ends, or until stop.
 func startBridge(t *testing.T, config server.Config) *bridge {
 	t.Helper()
-	s, err := server.New(t.Context(), config, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	return startLogged(t, config, slog.New(slog.NewTextHandler(t.Output(), nil)))
+}
+
+func startLogged(t *testing.T, config server.Config, logger *slog.Logger) *bridge {
+	t.Helper()
+	s, err := server.New(t.Context(), config, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
