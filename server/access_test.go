@@ -251,6 +251,7 @@ func attempts() []attempt {
 	mine := as("masked")
 	const quarantine = "/deskbridge.v1.QuarantineService/"
 	one := &deskbridgev1.GetQuarantinedCallbackRequest{QuarantineId: 1}
+	nothing := &deskbridgev1.ListSubscriptionsRequest{}
 	now := func() string { return signature(testToken, time.Now()) }
 
 	return []attempt{
@@ -298,6 +299,10 @@ func attempts() []attempt {
 		{"get quarantined as reader", call(as("crm"), quarantine+"GetQuarantinedCallback", one), denied, false},
 		{"redrive as reader", call(as("crm"), quarantine+"RedriveQuarantinedCallback", one), denied, false},
 		{"drop as reader", call(as("crm"), quarantine+"DropQuarantinedCallback", one), denied, false},
+		{"list subscriptions, no token", call(nil, deskbridgev1.SubscriptionService_ListSubscriptions_FullMethodName, nothing), unknown, false},
+		{"list subscriptions as reader", call(as("crm"), deskbridgev1.SubscriptionService_ListSubscriptions_FullMethodName, nothing), denied, false},
+		{"list subscriptions as admin", call(as("oncall"), deskbridgev1.SubscriptionService_ListSubscriptions_FullMethodName, nothing), ok, false},
+		{"list quarantine as admin", call(as("oncall"), quarantine+"ListQuarantinedCallbacks", one), ok, false},
 		{"callback over gRPC, no token", call(nil, deskbridgev1.CallbackService_NotifySessionEvent_FullMethodName, one), unknown, false},
 		{"callback over gRPC as reader", call(as("crm"), deskbridgev1.CallbackService_NotifySessionEvent_FullMethodName, one), denied, false},
 		{"callback over gRPC as admin", call(as("oncall"), deskbridgev1.CallbackService_NotifySessionEvent_FullMethodName, one), codes.Unimplemented.String(), false},
