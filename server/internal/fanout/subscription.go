@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/deskbridge/deskbridge/server/internal/filter"
@@ -40,7 +39,6 @@ type Subscription struct {
 	caughtUp    bool
 	replay      *replay // While the source is the journal.
 	unreachable bool    // The replay can't read the journal.
-	idle        atomic.Bool
 
 	// The tail writes what follows with hub.mu held for writing, Next with it held for reading: the lock keeps the two
 	// apart, and there is no third writer.
@@ -197,16 +195,25 @@ func (s *Subscription) step(ctx context.Context) Item {
 	case s.due():
 		return s.item(Heartbeat)
 	case found.end || !found.ready:
-		s.idle.Store(found.end)
 		s.wait(ctx, s.awake, s.heartbeat)
-		s.idle.Store(false)
 	}
 	return Item{}
 }
 
-// Idle reports whether Next waits, having been through everything up to the hub's head. Any goroutine may ask. An event
-// that has just arrived may not have ended it yet.
-func (s *Subscription) Idle() bool { return s.idle.Load() }
+// Idle reports whether Next has been through everything up to the hub's head; it may still be about to return the last
+// of it. Any goroutine may ask.
+func (s *Subscription) Idle() bool {
+	s.hub.mu.Lock() // not for reading: Next writes under that
+	defer s.hub.mu.Unlock()
+	switch s.source {
+	case windowSource:
+		return s.sequence == s.hub.window.next()
+	case pendingSource:
+		return len(s.pending) == 0
+	default:
+		return false
+	}
+}
 
 func (s *Subscription) due() bool { return s.silence() >= s.heartbeat }
 

@@ -32,6 +32,7 @@ type pump struct {
 
 	position uint64        // of the cursor of the last response, sent or under way
 	sent     atomic.Uint64 // of the last one that was sent
+	sending  atomic.Bool   // a response is under way
 	live     atomic.Bool   // it has caught up
 	events   atomic.Uint64 // handed to the transport, as
 	bytes    atomic.Uint64 // are these
@@ -109,7 +110,9 @@ func (p *pump) cut() {
 // send returns the stream's own error: a status.
 func (p *pump) send(response any) error {
 	p.guard.Reset(p.service.config.SendTimeout)
+	p.sending.Store(true)
 	err := p.stream.SendMsg(response)
+	p.sending.Store(false)
 	p.guard.Stop()
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func (p place) lag() uint64 { return p.head - p.position }
 func (p *pump) place() place {
 	position := p.sent.Load()
 	head := max(p.service.config.Hub.Head(), position)
-	if p.subscription.Idle() {
+	if !p.sending.Load() && p.subscription.Idle() {
 		position = head
 	}
 	return place{position: position, head: head}
