@@ -12,9 +12,9 @@ import (
 const idBytes = 20
 
 // ID returns the identity of a callback, which a repeat of it shares: a hash in hex over the app, the RequestID and the
-// body. The body counts although a RequestID is said to be unique: where one comes again with another body, no event may
-// be taken for a repeat and forgotten. It is hashed in canonical form, so that white space and the order of members make
-// no difference. The event must come from Decode; only what the body says of it counts.
+// body. The body counts although a RequestID is said to be unique: where one comes again with another body, no event
+// may be taken for a repeat and forgotten. It is hashed in canonical form, so that white space and the order of members
+// make no difference. The event must come from Decode; only what the body says of it counts.
 //
 // The hash must stay the same over releases, and does so while Encode's form stays the same, whatever members become
 // fields.
