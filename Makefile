@@ -164,7 +164,7 @@ GENERATED := gen client/python/src/deskbridge/v1 client/typescript/src/gen
 check-generate: ## Show that the generated code is what proto/ says
 	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; tar -cf - $(GENERATED) | tar -xf - -C "$$old"; \
 	$(MAKE) generate >/dev/null; \
-	for dir in $(GENERATED); do diff -r -x __pycache__ "$$old/$$dir" "$$dir" || \
+	for dir in $(GENERATED); do diff -rq -x __pycache__ "$$old/$$dir" "$$dir" || \
 		{ echo "$$dir is not up to date: it has been regenerated, commit it"; exit 1; }; done
 
 .PHONY: check-typescript

@@ -10,7 +10,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/deskbridge/deskbridge/server/internal/callback"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
 
@@ -36,7 +35,7 @@ type Config struct {
 	Insecure  bool   `name:"insecure" help:"Listen beyond loopback without TLS, or without an access file: anyone who reaches the port, or the network, can read everything."`
 
 	SDKAppIDs       []string      `name:"sdk-app-id" help:"App whose callbacks are accepted (SdkAppid of the URL); repeatable. None: any app, on loopback only."`
-	CallbackTokens  string        `name:"callback-token-file" type:"path" help:"File with the token of the vendor's webhook authentication; a second line holds a second one, for rotation. Every callback must be signed with one of them then."`
+	CallbackTokens  string        `name:"callback-token-file" type:"path" help:"File with the token of the vendor's webhook authentication; a second line holds a second one, for rotation. Every callback must be signed with one of them then. Read again when it changes."`
 	CallbackSkew    time.Duration `name:"callback-max-skew" default:"60s" help:"Largest distance of a signature's RequestTime from now."`
 	UnsignedOK      bool          `name:"allow-unsigned-callbacks" help:"Listen for callbacks beyond loopback without a token: anyone who reaches the port can make up events."`
 	CallbackBody    int64         `name:"callback-max-body" default:"1048576" help:"Largest body of a callback, in bytes."`
@@ -164,22 +163,8 @@ func (c *Config) missingSecurity() []string {
 	return missing
 }
 
-// authenticator makes the check of callbacks that the settings ask for.
-func (c *Config) authenticator() (*callback.Authenticator, error) {
-	tokens, err := readTokens(c.CallbackTokens)
-	if err != nil {
-		return nil, fmt.Errorf("--callback-token-file: %w", err)
-	}
-	return callback.NewAuthenticator(callback.AuthConfig{
-		Tokens: tokens, MaxSkew: c.CallbackSkew, AppIDs: c.SDKAppIDs,
-	})
-}
-
-// readTokens reads a token a line. An empty path has none; a file without a token is a mistake.
+// readTokens reads a token a line. A file without a token is a mistake.
 func readTokens(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
-	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

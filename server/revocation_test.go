@@ -174,3 +174,23 @@ func TestCertificateIsReloaded(t *testing.T) {
 		t.Errorf("a client of the old authority: %s", outcome)
 	}
 }
+
+// TestCallbackTokenIsReloaded replaces the webhook's token.
+func TestCallbackTokenIsReloaded(t *testing.T) {
+	t.Parallel()
+	config := signedConfig(t)
+	b := startBridge(t, config)
+	post := func(token string) int {
+		now := time.Now()
+		status, _ := b.post(documentQuery+signature(token, now), sessionBody("s", 1))
+		return status
+	}
+	if status := post(testToken); status != http.StatusOK {
+		t.Fatalf("before: status %d", status)
+	}
+	writeFile(t, config.CallbackTokens, []byte("renewed\n"))
+	b.eventually("the new token is in force", func() bool { return post("renewed") == http.StatusOK })
+	if status := post(testToken); status != http.StatusUnauthorized {
+		t.Errorf("the old token: status %d", status)
+	}
+}

@@ -11,10 +11,20 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/deskbridge/deskbridge/server/internal/access"
+	"github.com/deskbridge/deskbridge/server/internal/callback"
 )
 
 // secure reads the files of transport security and of access.
-func (s *Server) secure() error {
+func (s *Server) secure() (err error) {
+	s.authenticator, err = callback.NewAuthenticator(callback.AuthConfig{
+		MaxSkew: s.config.CallbackSkew, AppIDs: s.config.SDKAppIDs,
+	})
+	if err != nil {
+		return err
+	}
+	if s.config.CallbackTokens != "" {
+		s.reloads = append(s.reloads, &reload{paths: []string{s.config.CallbackTokens}, load: s.loadCallbackTokens})
+	}
 	s.handshakes = newHandshakes(s.logger, s.metrics)
 	s.access = access.NewControl(access.Open(), s.config.CallRate)
 	if s.config.Access != "" {
@@ -36,6 +46,14 @@ func (s *Server) secure() error {
 		}
 	}
 	return nil
+}
+
+func (s *Server) loadCallbackTokens() error {
+	tokens, err := readTokens(s.config.CallbackTokens)
+	if err == nil {
+		err = s.authenticator.ReplaceTokens(tokens)
+	}
+	return wrap("--callback-token-file", err)
 }
 
 func (s *Server) loadAccess() error {

@@ -73,9 +73,6 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *Server, er
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.authenticator, err = config.authenticator(); err != nil {
-		return nil, err
-	}
 	if err := s.secure(); err != nil {
 		return nil, err
 	}

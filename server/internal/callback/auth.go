@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,26 +39,18 @@ type AuthConfig struct {
 	AppIDs []string
 }
 
-// Authenticator tells authentic callbacks. It is immutable and safe for concurrent use.
+// Authenticator tells authentic callbacks. It is safe for concurrent use.
 //
 // The vendor's signature covers neither body nor URL: it proves that the sender knows the token, and whoever sees a
 // signed URL can use it with another body until it is stale. So the transport must be private.
 type Authenticator struct {
-	tokens  []string
+	tokens  atomic.Pointer[[]string]
 	maxSkew time.Duration
 	appIDs  []string
 }
 
 // NewAuthenticator checks the configuration. The error names the field at fault and holds no token.
 func NewAuthenticator(config AuthConfig) (*Authenticator, error) {
-	if len(config.Tokens) > 2 {
-		return nil, fmt.Errorf("callback tokens: want at most 2, have %d", len(config.Tokens))
-	}
-	for i, token := range config.Tokens {
-		if token == "" || token != strings.TrimSpace(token) {
-			return nil, fmt.Errorf("callback token %d: empty, or white space at its ends", i+1)
-		}
-	}
 	for i, app := range config.AppIDs {
 		if app == "" || app != strings.TrimSpace(app) {
 			return nil, fmt.Errorf("app id %d: empty, or white space at its ends", i+1)
@@ -66,15 +59,27 @@ func NewAuthenticator(config AuthConfig) (*Authenticator, error) {
 	if config.MaxSkew < 0 {
 		return nil, fmt.Errorf("callback max skew: want a positive duration, have %v", config.MaxSkew)
 	}
-	return &Authenticator{
-		tokens:  slices.Clone(config.Tokens),
-		maxSkew: cmp.Or(config.MaxSkew, DefaultMaxSkew),
-		appIDs:  slices.Clone(config.AppIDs),
-	}, nil
+	a := &Authenticator{maxSkew: cmp.Or(config.MaxSkew, DefaultMaxSkew), appIDs: slices.Clone(config.AppIDs)}
+	return a, a.ReplaceTokens(config.Tokens)
+}
+
+// ReplaceTokens puts other tokens in force, or returns an error that holds none of them, and changes nothing.
+func (a *Authenticator) ReplaceTokens(tokens []string) error {
+	if len(tokens) > 2 {
+		return fmt.Errorf("callback tokens: want at most 2, have %d", len(tokens))
+	}
+	for i, token := range tokens {
+		if token == "" || token != strings.TrimSpace(token) {
+			return fmt.Errorf("callback token %d: empty, or white space at its ends", i+1)
+		}
+	}
+	tokens = slices.Clone(tokens)
+	a.tokens.Store(&tokens)
+	return nil
 }
 
 // Signed reports whether callbacks must be signed.
-func (a *Authenticator) Signed() bool { return len(a.tokens) > 0 }
+func (a *Authenticator) Signed() bool { return len(*a.tokens.Load()) > 0 }
 
 // Verify returns nil for an authentic callback, else ErrSignatureMissing, ErrSignatureInvalid, ErrSignatureStale or
 // ErrAppForeign. The signature is checked before the app, so that a stranger can't probe which apps are served.
@@ -114,7 +119,7 @@ func (a *Authenticator) signedBy(q Query) bool {
 		return false
 	}
 	fits := 0
-	for _, token := range a.tokens {
+	for _, token := range *a.tokens.Load() {
 		want := sha256.Sum256([]byte(token + q.RequestTime))
 		fits |= subtle.ConstantTimeCompare(sign[:], want[:])
 	}

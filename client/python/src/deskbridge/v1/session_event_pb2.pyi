@@ -173,6 +173,7 @@ class SessionEvent(_message.Message):
     SATISFACTION_RATING_FIELD_NUMBER: _builtins.int
     CALLBACK_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable identity: the same callback delivered twice has the same id, and no two others have. A hash in hex over the
     app, the vendor's RequestID and the body in canonical form; the body counts because a RequestID that comes again
@@ -210,6 +211,10 @@ class SessionEvent(_message.Message):
     """`SatisfactionSelected`: the user's rating, 1 to 5 stars; other values are passed on as they come. [1229/68989]"""
     extra_json: _builtins.str
     """Members of the body that the fields above don't hold exactly: a JSON object, or empty. See the rules above."""
+    traceparent: _builtins.str
+    """The trace that the callback belongs to, in the form of the W3C's header traceparent: a consumer can continue it.
+    Empty unless the bridge traces. It is deskbridge's own, and no part of the callback or of `id`.
+    """
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """`EventTime`: when it happened by the vendor's clock, in milliseconds on the wire. Absent when the callback has none,
@@ -251,10 +256,11 @@ class SessionEvent(_message.Message):
         satisfaction_rating: _builtins.int | None = ...,
         callback: Global___CallbackMetadata | None = ...,
         extra_json: _builtins.str = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_channel_name", b"_channel_name", "_client_user_id", b"_client_user_id", "_cloud_custom_data", b"_cloud_custom_data", "_customer_service_id", b"_customer_service_id", "_forward_from_agent_id", b"_forward_from_agent_id", "_is_contact_user", b"_is_contact_user", "_satisfaction_rating", b"_satisfaction_rating", "_session_id", b"_session_id", "_type_name", b"_type_name", "agent_id", b"agent_id", "callback", b"callback", "channel_name", b"channel_name", "client_user_id", b"client_user_id", "cloud_custom_data", b"cloud_custom_data", "customer_service_id", b"customer_service_id", "event_time", b"event_time", "forward_from_agent_id", b"forward_from_agent_id", "is_contact_user", b"is_contact_user", "message", b"message", "receive_time", b"receive_time", "satisfaction_rating", b"satisfaction_rating", "session_id", b"session_id", "type_name", b"type_name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_channel_name", b"_channel_name", "_client_user_id", b"_client_user_id", "_cloud_custom_data", b"_cloud_custom_data", "_customer_service_id", b"_customer_service_id", "_forward_from_agent_id", b"_forward_from_agent_id", "_is_contact_user", b"_is_contact_user", "_satisfaction_rating", b"_satisfaction_rating", "_session_id", b"_session_id", "_type_name", b"_type_name", "agent_id", b"agent_id", "callback", b"callback", "channel", b"channel", "channel_name", b"channel_name", "client_user_id", b"client_user_id", "cloud_custom_data", b"cloud_custom_data", "customer_service_id", b"customer_service_id", "event_time", b"event_time", "extra_json", b"extra_json", "forward_from_agent_id", b"forward_from_agent_id", "id", b"id", "is_contact_user", b"is_contact_user", "message", b"message", "position", b"position", "receive_time", b"receive_time", "satisfaction_rating", b"satisfaction_rating", "sdk_app_id", b"sdk_app_id", "session_id", b"session_id", "type", b"type", "type_name", b"type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_channel_name", b"_channel_name", "_client_user_id", b"_client_user_id", "_cloud_custom_data", b"_cloud_custom_data", "_customer_service_id", b"_customer_service_id", "_forward_from_agent_id", b"_forward_from_agent_id", "_is_contact_user", b"_is_contact_user", "_satisfaction_rating", b"_satisfaction_rating", "_session_id", b"_session_id", "_type_name", b"_type_name", "agent_id", b"agent_id", "callback", b"callback", "channel", b"channel", "channel_name", b"channel_name", "client_user_id", b"client_user_id", "cloud_custom_data", b"cloud_custom_data", "customer_service_id", b"customer_service_id", "event_time", b"event_time", "extra_json", b"extra_json", "forward_from_agent_id", b"forward_from_agent_id", "id", b"id", "is_contact_user", b"is_contact_user", "message", b"message", "position", b"position", "receive_time", b"receive_time", "satisfaction_rating", b"satisfaction_rating", "sdk_app_id", b"sdk_app_id", "session_id", b"session_id", "traceparent", b"traceparent", "type", b"type", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
     _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
