@@ -219,6 +219,7 @@ func TestHTTPErrorsBeforeTheStream(t *testing.T) {
 		"filter.expression=1":                 {codes.InvalidArgument, "filter.expression"},
 		"filter.type_names=Human.UserSendMgs": {codes.InvalidArgument, "filter.type_names[0]"},
 		"%zz":                                 {codes.InvalidArgument, ""},
+		"filter.session_ids=%ff":              {codes.InvalidArgument, ""}, // not UTF-8
 	} {
 		for _, accept := range []string{"application/json", "text/event-stream", "text/html, text/event-stream;q=0.9"} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url("/v1/events:subscribe?"+query), nil)

@@ -98,8 +98,8 @@ func New(config Config) (*Gateway, error) {
 	mux.Handle(CallbackPath, traced(edge, config.Traces))
 	mux.HandleFunc("/v1/callbacks/", edge.notFound)
 	streams := &eventStreams{client: client, mux: events, sendTimeout: config.SendTimeout}
-	mux.Handle("GET "+SubscribePath, bodiless(streams))
-	mux.Handle("/", bodiless(events))
+	mux.Handle("GET "+SubscribePath, bodiless(textOnly(events, streams)))
+	mux.Handle("/", bodiless(textOnly(events, events)))
 	return &Gateway{Handler: IdentifyRequests(mux), edge: edge}, nil
 }
 

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -35,6 +38,25 @@ func (q *strictQuery) Parse(message proto.Message, values url.Values, used *util
 		}
 	}
 	return q.DefaultQueryParser.Parse(message, values, used)
+}
+
+// textOnly refuses requests with values that can't be text of a message. gRPC would call that an internal error.
+func textOnly(mux *runtime.ServeMux, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isText(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		_, marshaler := runtime.MarshalerForRequest(mux, r)
+		err := refuseQuery(errors.New("the URL, or the cursor in a header, is not UTF-8"))
+		runtime.HTTPError(r.Context(), mux, marshaler, w, r, err)
+	})
+}
+
+// isText leaves malformed escapes to those who read the query.
+func isText(r *http.Request) bool {
+	query, _ := url.QueryUnescape(r.URL.RawQuery)
+	return utf8.ValidString(query) && utf8.ValidString(r.URL.Path) && utf8.ValidString(r.Header.Get(lastEventID))
 }
 
 // namesField follows a path of proto or JSON names, as in "filter.typeNames".
