@@ -96,10 +96,8 @@ func itemPrefix(records []journal.Record) (n, size int) {
 	return n, size
 }
 
-// encode turns records that fit one item into events. They share one buffer, so that a batch costs one allocation and
-// lies in memory as it goes out.
-func encode(records []journal.Record, size int) []*Event {
-	arena := make([]byte, 0, size)
+// encode turns records that fit one item into events, in an arena with room for them: they lie in memory as they go out.
+func encode(arena []byte, records []journal.Record) []*Event {
 	block := make([]Event, len(records))
 	events := make([]*Event, len(records))
 	for i := range records {
@@ -109,12 +107,29 @@ func encode(records []journal.Record, size int) []*Event {
 	return events
 }
 
+// arenaBytes is what events of the window share of memory, and stay in it together. The tail reads live events a few at
+// a time: in an arena of their own they would go out in as many slices.
+const arenaBytes = 256 << 10
+
+// arenas gives room for the window's events, one batch right behind the other.
+type arenas struct{ current []byte }
+
+// take returns an arena with room for size bytes more, which are the caller's.
+func (a *arenas) take(size int) []byte {
+	if cap(a.current)-len(a.current) < size {
+		a.current = make([]byte, 0, max(size, arenaBytes))
+	}
+	arena := a.current
+	a.current = a.current[:len(arena)+size]
+	return arena
+}
+
 // encodeViews turns any number of records into events for the window, where filters look at them. After an error the
 // events before the one that can't be read are returned.
-func encodeViews(records []journal.Record) (all []*Event, err error) {
+func (a *arenas) encodeViews(records []journal.Record) (all []*Event, err error) {
 	for len(records) > 0 && err == nil {
-		n, size := itemPrefix(records) // What shares a buffer stays in memory together, so it must not be too much.
-		events := encode(records[:n], size)
+		n, size := itemPrefix(records) // What shares an arena stays in memory together, so it must not be too much.
+		events := encode(a.take(size), records[:n])
 		n, err = readViews(events)
 		all, records = append(all, events[:n]...), records[len(events):]
 	}

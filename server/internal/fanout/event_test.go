@@ -14,9 +14,13 @@ func TestSegments(t *testing.T) {
 		records[i] = journal.Record{Position: uint64(i + 1), Data: bytes.Repeat([]byte{byte(i)}, i)}
 	}
 	_, size := itemPrefix(records[:4])
-	first := encode(records[:4], size)
+	first := encode(make([]byte, 0, size), records[:4])
 	_, size = itemPrefix(records[4:])
-	second := encode(records[4:], size)
+	second := encode(make([]byte, 0, size), records[4:])
+	var shared arenas
+	third := encode(shared.take(size), records[4:])
+	fourth := encode(shared.take(size), records[4:])
+	large := encode(shared.take(arenaBytes), records[4:])
 
 	for name, tt := range map[string]struct {
 		events   []*Event
@@ -25,6 +29,8 @@ func TestSegments(t *testing.T) {
 		"none":              {nil, 0},
 		"one buffer":        {first, 1},
 		"two buffers":       {append(append([]*Event{}, first...), second...), 2},
+		"one arena":         {append(append([]*Event{}, third...), fourth...), 1},
+		"no room in it":     {append(append([]*Event{}, fourth...), large...), 2},
 		"one left out":      {[]*Event{first[0], first[1], first[3]}, 2},
 		"in another order":  {[]*Event{first[1], first[0]}, 2},
 		"each for itself":   {[]*Event{first[0], first[2], second[1]}, 3},

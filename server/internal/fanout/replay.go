@@ -180,7 +180,7 @@ func (r *replay) takeLocked() []*Event {
 	s := r.subscription
 	if s.filter.MatchesAll() {
 		n, size := itemPrefix(r.records)
-		events := encode(r.records[:n], size)
+		events := encode(make([]byte, 0, size), r.records[:n])
 		s.cursor, r.records = r.records[n-1].Position, r.records[n:]
 		return events
 	}
@@ -201,7 +201,7 @@ func (r *replay) takeLocked() []*Event {
 		}
 		s.cursor, r.records = record.Position, r.records[1:]
 	}
-	return encode(kept, size)
+	return encode(make([]byte, 0, size), kept)
 }
 
 func (r *replay) match(record *journal.Record) (bool, error) {

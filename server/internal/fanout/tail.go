@@ -25,6 +25,7 @@ type tail struct {
 	epoch   string
 	after   uint64
 	started bool
+	arenas  arenas
 }
 
 // Run reads the journal until ctx ends, which gives nil, or until the journal is closed or turns out to be another one.
@@ -131,7 +132,7 @@ func (t *tail) jump(position uint64) {
 
 // take publishes records.
 func (t *tail) take(records []journal.Record) {
-	events, err := encodeViews(records)
+	events, err := t.arenas.encodeViews(records)
 	t.hub.publish(events)
 	t.after = records[len(records)-1].Position
 	if err == nil {
