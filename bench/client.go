@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -12,17 +11,6 @@ import (
 	"github.com/deskbridge/deskbridge/client"
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
-
-// median is that of a figure over the rounds: what is compared runs one behind the other, and a busy machine disturbs
-// one of them now and then.
-func median(rounds []figures, figure func(figures) float64) float64 {
-	var values []float64
-	for _, f := range rounds {
-		values = append(values, figure(f))
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
-}
 
 // benchClient compares the Go client with the generated stub that it is built on, and measures what a subscription
 // takes in the consumer's process.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -64,4 +66,15 @@ func processor() string {
 		}
 	}
 	return runtime.GOARCH
+}
+
+// median is that of a figure over rounds: what is compared runs one behind the other, and a busy machine disturbs one of
+// them now and then.
+func median[R any, T cmp.Ordered](rounds []R, figure func(R) T) T {
+	var values []T
+	for _, round := range rounds {
+		values = append(values, figure(round))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
 }

@@ -96,7 +96,8 @@ func itemPrefix(records []journal.Record) (n, size int) {
 	return n, size
 }
 
-// encode turns records that fit one item into events, in an arena with room for them: they lie in memory as they go out.
+// encode turns records that fit one item into events, in an arena with room for them: they lie in memory as they go
+// out.
 func encode(arena []byte, records []journal.Record) []*Event {
 	block := make([]Event, len(records))
 	events := make([]*Event, len(records))
