@@ -68,8 +68,8 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// median is that of a figure over rounds: what is compared runs one behind the other, and a busy machine disturbs one of
-// them now and then.
+// median is that of a figure over rounds: what is compared runs one behind the other, and a busy machine disturbs one
+// of them now and then.
 func median[R any, T cmp.Ordered](rounds []R, figure func(R) T) T {
 	var values []T
 	for _, round := range rounds {
