@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,6 +32,21 @@ func pageSize(requested int32) (int, error) {
 	default:
 		return int(requested), nil
 	}
+}
+
+// numberedPage returns what a request asks for of a list whose page tokens are the number of the page's last entry.
+func numberedPage(req interface {
+	GetPageSize() int32
+	GetPageToken() string
+},
+) (limit int, after uint64, err error) {
+	if limit, err = pageSize(req.GetPageSize()); err != nil || req.GetPageToken() == "" {
+		return limit, 0, err
+	}
+	if after, err = strconv.ParseUint(req.GetPageToken(), 10, 64); err != nil {
+		return 0, 0, invalid("page_token", "not a token of this method")
+	}
+	return limit, after, nil
 }
 
 // ListSessionEvents implements SessionEventServiceServer. Its page token is the cursor of the last event of the page.

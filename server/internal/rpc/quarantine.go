@@ -50,15 +50,9 @@ func (c *Callbacks) quarantine(
 func (c *Callbacks) ListQuarantinedCallbacks(
 	ctx context.Context, req *deskbridgev1.ListQuarantinedCallbacksRequest,
 ) (*deskbridgev1.ListQuarantinedCallbacksResponse, error) {
-	limit, err := pageSize(req.GetPageSize())
+	limit, after, err := numberedPage(req)
 	if err != nil {
 		return nil, err
-	}
-	var after uint64
-	if req.GetPageToken() != "" {
-		if after, err = strconv.ParseUint(req.GetPageToken(), 10, 64); err != nil {
-			return nil, invalid("page_token", "not a token of this method")
-		}
 	}
 	records, more, err := c.config.Journal.Quarantine().List(ctx, after, limit)
 	if err != nil {

@@ -23,15 +23,9 @@ func NewSubscriptions(events *SessionEvents) *Subscriptions { return &Subscripti
 func (s *Subscriptions) ListSubscriptions(
 	ctx context.Context, req *deskbridgev1.ListSubscriptionsRequest,
 ) (*deskbridgev1.ListSubscriptionsResponse, error) {
-	limit, err := pageSize(req.GetPageSize())
+	limit, after, err := numberedPage(req)
 	if err != nil {
 		return nil, err
-	}
-	var after uint64
-	if req.GetPageToken() != "" {
-		if after, err = strconv.ParseUint(req.GetPageToken(), 10, 64); err != nil {
-			return nil, invalid("page_token", "not a token of this method")
-		}
 	}
 	response := &deskbridgev1.ListSubscriptionsResponse{}
 	open := s.events.readers.list(after)
