@@ -46,7 +46,8 @@ func (s *subscription) follow(ctx context.Context) (wait time.Duration, end erro
 		}
 		end = s.consume(ctx, response)
 	}
-	if errors.Is(end, ErrSilent) || conn.GetState() == connectivity.TransientFailure {
+	// A call fails for want of a connection a moment before the connection's state says so.
+	if neverMade := stream == nil && conn.GetState() != connectivity.Ready; neverMade || errors.Is(end, ErrSilent) {
 		s.client.abandon(conn)
 	}
 	return wait, end
