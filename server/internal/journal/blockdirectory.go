@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +23,9 @@ type block struct {
 func (d blockDirectory) path(index int) string {
 	return filepath.Join(string(d), fmt.Sprintf("%d.blk", index))
 }
+
+// stream is the name of the stream.
+func (d blockDirectory) stream() string { return filepath.Base(filepath.Dir(string(d))) }
 
 // indexes returns the numbers of the block files, in order.
 func (d blockDirectory) indexes() ([]int, error) {
@@ -80,5 +82,5 @@ func (d blockDirectory) block(index int) (block, error) {
 	if _, err := io.ReadFull(file, head[:]); err != nil {
 		return block{}, err
 	}
-	return block{index: index, first: binary.LittleEndian.Uint64(head[4:]), size: info.Size()}, nil
+	return block{index: index, first: blockRecord(head[:]).position(), size: info.Size()}, nil
 }

@@ -36,7 +36,7 @@ func (l *local) bounds(ctx context.Context, state jetstream.StreamState) (Bounds
 		return b, nil
 	}
 	// The file of the earliest record begins with trimmed ones.
-	earliest, err := l.fetch(ctx, 1, jetstreamext.GetBatchSeq(b.Earliest))
+	earliest, err := l.fetch(ctx, b.Earliest)
 	if err != nil {
 		return Bounds{}, fmt.Errorf("journal: bounds: %w", err)
 	}

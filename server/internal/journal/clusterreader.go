@@ -11,6 +11,12 @@ import (
 )
 
 const (
+	// readAhead is how many records the servers send ahead, and readAheadBytes how much at once: room for the largest
+	// record with its headers.
+	readAhead      = 256
+	readAheadBytes = MaxRecordBytes + 64<<10
+	// consumerThreshold is when the servers end the consumer of a reader that was not closed.
+	consumerThreshold = 30 * time.Second
 	// probeInterval is how often a reader with nothing to read asks whether there is nothing, and probeTimeout how long
 	// it waits for the answer. Together they are how late it notices that the cluster is away.
 	probeInterval = time.Second

@@ -9,9 +9,9 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// fetch gets up to limit events in one request, oldest first; none is not an error.
-func (l *local) fetch(ctx context.Context, limit int, options ...jetstreamext.GetBatchOpt) ([]Record, error) {
-	messages, err := l.directGet(ctx, eventsStream, limit, options...)
+// fetch gets the event at a position, or else the first behind it that the engine can read; none is not an error.
+func (l *local) fetch(ctx context.Context, position uint64) ([]Record, error) {
+	messages, err := l.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(position))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (l *local) Record(ctx context.Context, position uint64) (Record, error) {
 	case position == 0:
 		return Record{}, fmt.Errorf("record 0: %w", ErrNotFound)
 	}
-	records, err := l.fetch(ctx, 1, jetstreamext.GetBatchSeq(position))
+	records, err := l.fetch(ctx, position)
 	switch {
 	case err != nil:
 		return Record{}, err

@@ -33,8 +33,8 @@ func (m *mark) load() (value uint64, changed <-chan struct{}) {
 	return m.value, m.changed
 }
 
-// await returns the mark once it is at least value.
-func (m *mark) await(ctx context.Context, value uint64) (uint64, error) {
+// await returns the mark once it is at least value. It is ErrClosed when the reader that waits is closed.
+func (m *mark) await(ctx context.Context, value uint64, closed <-chan struct{}) (uint64, error) {
 	for {
 		current, changed := m.load()
 		if current >= value {
@@ -43,6 +43,8 @@ func (m *mark) await(ctx context.Context, value uint64) (uint64, error) {
 		select {
 		case <-changed:
 		case <-m.over:
+			return 0, ErrClosed
+		case <-closed:
 			return 0, ErrClosed
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)

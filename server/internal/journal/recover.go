@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 // openStreams opens the streams. Where there is a checkpoint there were streams, and new ones would be a loss.
@@ -101,7 +99,7 @@ func (l *local) checkLast(ctx context.Context, last, floor uint64) error {
 	if last == floor {
 		return nil
 	}
-	records, err := l.fetch(ctx, 1, jetstreamext.GetBatchSeq(last))
+	records, err := l.fetch(ctx, last)
 	if err == nil && len(records) == 0 {
 		err = &DamageError{last, last}
 	}

@@ -97,7 +97,7 @@ func (s *spool) awaitEmpty(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
 	head, _ := s.local.durable.load()
-	_, err := s.drained.await(ctx, head)
+	_, err := s.drained.await(ctx, head, nil)
 	return err == nil
 }
 
@@ -159,7 +159,7 @@ func (s *spool) drain(ctx context.Context) {
 	delay := minBackoff
 	for {
 		drained, _ := s.drained.load()
-		if _, err := s.local.durable.await(ctx, drained+1); err != nil {
+		if _, err := s.local.durable.await(ctx, drained+1, nil); err != nil {
 			return
 		}
 		err := s.drainStep(ctx)

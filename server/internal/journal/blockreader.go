@@ -1,0 +1,209 @@
+package journal
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"sort"
+)
+
+const (
+	// chunkBytes is how much is read at once, unless one record is larger; chunkRecords is how many records that gives.
+	chunkBytes   = 256 << 10
+	chunkRecords = 1024
+	// passBytes is more than the engine puts into a file.
+	passBytes = 16 << 20
+)
+
+// blockReader reads a stream's messages from its block files. What is no whole record with the right checksum is passed
+// over: that something is missing shows in the positions. It is for one goroutine.
+type blockReader struct {
+	directory blockDirectory
+	file      *os.File // nil before the first read
+	index     int      // of the file, as
+	hash      *blockHash
+	offset    int64 // of what comes next in the file
+}
+
+// read returns records behind a position, without a gap, where all up to through are known to be written. It is a
+// *DamageError when the next one can't be read, then and whenever it is asked again.
+func (b *blockReader) read(after, through uint64) ([]Record, error) {
+	ok, err := true, error(nil)
+	if b.file == nil {
+		ok, err = b.seek(after + 1)
+	}
+	for ok && err == nil {
+		var chunk []byte
+		if chunk, err = b.chunk(); err != nil {
+			break
+		}
+		if len(chunk) == 0 {
+			ok, err = b.openNext()
+			continue
+		}
+		if records, err := b.take(chunk, after, through); len(records) > 0 || err != nil {
+			return records, err
+		}
+	}
+	if err == nil {
+		err = &DamageError{after + 1, through}
+	}
+	return nil, err
+}
+
+// chunk returns what comes next in the file, with a whole record at the front if there is one; nothing at the end.
+func (b *blockReader) chunk() ([]byte, error) {
+	chunk, err := b.readAhead(chunkBytes)
+	if err != nil || len(chunk) < blockRecordMin {
+		return chunk, err
+	}
+	if first := blockRecord(chunk); first.plausible() && first.length() > len(chunk) {
+		return b.readAhead(int64(first.length()))
+	}
+	return chunk, nil
+}
+
+func (b *blockReader) readAhead(limit int64) ([]byte, error) {
+	info, err := b.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	chunk := make([]byte, min(limit, max(info.Size()-b.offset, 0)))
+	n, err := b.file.ReadAt(chunk, b.offset)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return chunk[:n], err
+}
+
+// take returns the chunk's records behind after up to through, and moves the offset behind what it is done with.
+func (b *blockReader) take(chunk []byte, after, through uint64) (records []Record, err error) {
+	for from := b.offset; after < through && len(records) < chunkRecords && len(chunk) > 0; {
+		next, ok := b.first(chunk)
+		switch {
+		case !ok && b.offset > from: // cut by the chunk's end, or damaged: the next chunk begins with it
+			return records, nil
+		case !ok:
+			return nil, b.pass(through)
+		case next.isMessage() && next.position() > after:
+			record, err := next.record()
+			switch {
+			case err == nil && record.Position == after+1:
+				records, after = append(records, record), record.Position
+			case len(records) > 0:
+				return records, nil
+			default:
+				return nil, &DamageError{after + 1, max(after+1, next.position()-1)}
+			}
+		}
+		chunk, b.offset = chunk[len(next):], b.offset+int64(len(next))
+	}
+	return records, nil
+}
+
+// first returns the record at the front.
+func (b *blockReader) first(chunk []byte) (blockRecord, bool) {
+	if len(chunk) < blockRecordMin || !blockRecord(chunk).plausible() || blockRecord(chunk).length() > len(chunk) {
+		return nil, false
+	}
+	record := blockRecord(chunk[:blockRecord(chunk).length()])
+	return record, b.hash.matches(record)
+}
+
+// pass moves the offset over what is damaged, to the next record or the end. The damage may be in a length, so it
+// looks for a record everywhere.
+func (b *blockReader) pass(through uint64) error {
+	rest, err := b.readAhead(passBytes)
+	if err != nil {
+		return err
+	}
+	b.offset += int64(len(rest))
+	for at := 1; at+blockRecordMin <= len(rest); at++ {
+		if p := blockRecord(rest[at:]).position(); p == 0 || p > through {
+			continue
+		}
+		if _, ok := b.first(rest[at:]); ok {
+			b.offset -= int64(len(rest) - at)
+			return nil
+		}
+	}
+	return nil
+}
+
+// seek opens the file that holds a position, or where there is none the one before. It is not ok when there is no file.
+func (b *blockReader) seek(position uint64) (ok bool, err error) {
+	indexes, err := b.directory.indexes()
+	if err != nil {
+		return false, err
+	}
+	later := sort.Search(len(indexes), func(i int) bool {
+		first := uint64(0)
+		for ; first == 0 && i < len(indexes); i++ {
+			first = b.firstIn(indexes[i])
+		}
+		return first == 0 || first > position
+	})
+	return b.openOneOf(indexes[max(later-1, 0):])
+}
+
+// firstIn returns the first position in a file, 0 when it holds none that can be read.
+func (b *blockReader) firstIn(index int) uint64 {
+	probe := blockReader{directory: b.directory}
+	defer func() { _ = probe.close() }()
+	if ok, err := probe.openOneOf([]int{index}); err != nil || !ok {
+		return 0
+	}
+	for {
+		chunk, err := probe.chunk()
+		if err != nil || len(chunk) == 0 {
+			return 0
+		}
+		switch record, ok := probe.first(chunk); {
+		case ok && record.isMessage():
+			return record.position()
+		case ok:
+			probe.offset += int64(len(record))
+		default:
+			if probe.pass(positionBits) != nil {
+				return 0
+			}
+		}
+	}
+}
+
+func (b *blockReader) openNext() (ok bool, err error) {
+	indexes, err := b.directory.indexes()
+	if err != nil {
+		return false, err
+	}
+	next, found := slices.BinarySearch(indexes, b.index)
+	if found {
+		next++
+	}
+	return b.openOneOf(indexes[next:])
+}
+
+// openOneOf opens the first file that is still there.
+func (b *blockReader) openOneOf(indexes []int) (ok bool, err error) {
+	for _, index := range indexes {
+		file, err := os.Open(b.directory.path(index))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		err = b.close()
+		b.file, b.index, b.hash, b.offset = file, index, newBlockHash(b.directory.stream(), index), 0
+		return true, err
+	}
+	return false, nil
+}
+
+func (b *blockReader) close() error {
+	if b.file == nil {
+		return nil
+	}
+	return b.file.Close()
+}
