@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
@@ -34,14 +35,21 @@ type SessionEvents struct {
 	deskbridgev1.UnimplementedSessionEventServiceServer
 	config  SessionEventsConfig
 	streams *admission
+	opening *semaphore.Weighted
 	readers readers
 	metrics streamMetrics
 	masked  maskedEvents
 }
 
+// maxOpening bounds the streams that are being opened at once.
+const maxOpening = 256
+
 // NewSessionEvents returns the service. Call Drain before the gRPC server is stopped.
 func NewSessionEvents(config SessionEventsConfig) *SessionEvents {
-	return &SessionEvents{config: config, streams: newAdmission(config.MaxStreams), metrics: newStreamMetrics()}
+	return &SessionEvents{
+		config: config, streams: newAdmission(config.MaxStreams), opening: semaphore.NewWeighted(maxOpening),
+		metrics: newStreamMetrics(),
+	}
 }
 
 // Drain tells every stream to reconnect and ends it, and waits until all have ended or ctx is done. Streams that are

@@ -52,9 +52,15 @@ func (s *SessionEvents) refuse(err error) error {
 
 // openAside opens on a goroutine that ends with it. To open takes a deep stack, which does not shrink again: on the
 // stream's own goroutine, which lasts for days, it would cost 5 KiB a stream, a fifth of all that an idle one does.
+// When thousands come back at once they take turns: the stacks of all would lie between those that stay, and the
+// runtime could not give back the memory.
 func (s *SessionEvents) openAside(
 	ctx context.Context, req *deskbridgev1.SubscribeRequest, stream grpc.ServerStream,
 ) (p *pump, err error) {
+	if err := s.opening.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer s.opening.Release(1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
