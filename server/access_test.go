@@ -112,6 +112,10 @@ func (i *intruder) http(method, path string, headers []string, body string, conf
 	}
 	code, text := readAnswer(i.t, response)
 	i.received.WriteString(text)
+	challenge := response.Header.Get("WWW-Authenticate")
+	if isEvents := !strings.HasPrefix(path, "/v1/callbacks/"); (challenge == "Bearer") != (isEvents && code == 401) {
+		i.t.Errorf("%s %s: answered %d with the challenge %q", method, path, code, challenge)
+	}
 	return fmt.Sprint(code)
 }
 

@@ -87,6 +87,7 @@ func New(config Config) (*Gateway, error) {
 		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD { return access.EdgeMetadata(r) }),
 		// Else a form that is posted here would get the generated stream.
 		runtime.WithDisablePathLengthFallback(),
+		runtime.WithErrorHandler(answerError),
 		// As in the streams: what is not set is left out.
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{}),
 	)
@@ -101,6 +102,22 @@ func New(config Config) (*Gateway, error) {
 	mux.Handle("GET "+SubscribePath, bodiless(textOnly(events, streams)))
 	mux.Handle("/", bodiless(textOnly(events, events)))
 	return &Gateway{Handler: IdentifyRequests(mux), edge: edge}, nil
+}
+
+// answerError answers with an error. The library would put its text where a 401 names the scheme of credentials.
+func answerError(
+	ctx context.Context, mux *runtime.ServeMux, form runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+) {
+	runtime.DefaultHTTPErrorHandler(ctx, mux, form, challenger{w}, r, err)
+}
+
+type challenger struct{ http.ResponseWriter }
+
+func (c challenger) WriteHeader(code int) {
+	if code == http.StatusUnauthorized {
+		c.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	c.ResponseWriter.WriteHeader(code)
 }
 
 // traced makes a span of each request, in the trace that the request names if it names one.

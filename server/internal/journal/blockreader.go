@@ -12,6 +12,8 @@ const (
 	// chunkBytes is how much is read at once, unless one record is larger; chunkRecords is how many records that gives.
 	chunkBytes   = 256 << 10
 	chunkRecords = 1024
+	// probeBytes is enough for most first records.
+	probeBytes = 4 << 10
 	// passBytes is more than the engine puts into a file.
 	passBytes = 16 << 20
 )
@@ -35,7 +37,7 @@ func (b *blockReader) read(after, through uint64) ([]Record, error) {
 	}
 	for ok && err == nil {
 		var chunk []byte
-		if chunk, err = b.chunk(); err != nil {
+		if chunk, err = b.chunk(chunkBytes); err != nil {
 			break
 		}
 		if len(chunk) == 0 {
@@ -52,9 +54,9 @@ func (b *blockReader) read(after, through uint64) ([]Record, error) {
 	return nil, err
 }
 
-// chunk returns what comes next in the file, with a whole record at the front if there is one; nothing at the end.
-func (b *blockReader) chunk() ([]byte, error) {
-	chunk, err := b.readAhead(chunkBytes)
+// chunk returns what comes next in the file, up to a limit or a whole record if there is one; nothing at the end.
+func (b *blockReader) chunk(limit int64) ([]byte, error) {
+	chunk, err := b.readAhead(limit)
 	if err != nil || len(chunk) < blockRecordMin {
 		return chunk, err
 	}
@@ -155,7 +157,7 @@ func (b *blockReader) firstIn(index int) uint64 {
 		return 0
 	}
 	for {
-		chunk, err := probe.chunk()
+		chunk, err := probe.chunk(probeBytes)
 		if err != nil || len(chunk) == 0 {
 			return 0
 		}
