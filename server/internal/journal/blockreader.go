@@ -29,8 +29,16 @@ type blockReader struct {
 }
 
 // read returns records behind a position, without a gap, where all up to through are known to be written. It is a
-// *DamageError when the next one can't be read, then and whenever it is asked again.
+// *DamageError when the next one can't be read. After an error it begins anew.
 func (b *blockReader) read(after, through uint64) ([]Record, error) {
+	records, err := b.advance(after, through)
+	if err != nil {
+		err = errors.Join(err, b.close())
+	}
+	return records, err
+}
+
+func (b *blockReader) advance(after, through uint64) ([]Record, error) {
 	ok, err := true, error(nil)
 	if b.file == nil {
 		ok, err = b.seek(after + 1)
@@ -207,5 +215,7 @@ func (b *blockReader) close() error {
 	if b.file == nil {
 		return nil
 	}
-	return b.file.Close()
+	file := b.file
+	b.file = nil
+	return file.Close()
 }

@@ -70,6 +70,33 @@ func TestBlockReaderPassesTombstones(t *testing.T) {
 	}
 }
 
+// TestBlockReaderBeginsAnewAfterDamage: what is written behind the damage later is not taken for damaged.
+func TestBlockReaderBeginsAnewAfterDamage(t *testing.T) {
+	t.Parallel()
+	dir, content := closedBlock(t, 10)
+	fifth := len(content) / 10 * 5
+	content[fifth-20] ^= 1
+	damaged := blockOf(t, dir.stream(), content[:fifth+50])
+	b := &blockReader{directory: damaged}
+	defer func() { _ = b.close() }()
+	records, err := b.read(0, 5)
+	if err != nil || len(records) != 4 {
+		t.Fatalf("got %d records, %v", len(records), err)
+	}
+	for _, through := range []uint64{5, 10} {
+		var damage *DamageError
+		if _, err := b.read(4, through); !errors.As(err, &damage) || *damage != (DamageError{5, 5}) {
+			t.Errorf("up to %d: got %v, want damage of 5", through, err)
+		}
+		if err := os.WriteFile(damaged.path(1), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if records, err := b.read(5, 10); err != nil || len(records) != 5 {
+		t.Errorf("behind the damage: got %d records, %v", len(records), err)
+	}
+}
+
 // FuzzBlockReader changes a block file in any way. Whatever is read must be as it was written, and the rest reported.
 func FuzzBlockReader(f *testing.F) {
 	const last = 40
