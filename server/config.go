@@ -56,7 +56,7 @@ type Config struct {
 	Replicas        int    `name:"replicas" default:"3" help:"NATS servers that keep each event: 1, 3 or 5. An event is stored when most of them have it."`
 	SpoolMaxBytes   int64  `name:"spool-max-bytes" default:"1073741824" help:"Events that the NATS servers can't take wait in the data directory, up to this size in bytes; then callbacks are answered with 503."`
 
-	MaxStreams    int           `name:"max-streams" default:"10000" help:"Event streams open at once, gRPC and HTTP together; more are refused. One costs some 25 KiB, and its connection as much again."`
+	MaxStreams    int           `name:"max-streams" default:"10000" help:"Event streams open at once, gRPC and HTTP together; more are refused. One costs some 22 KiB, and its connection as much again."`
 	MaxStreamAge  time.Duration `name:"max-stream-age" default:"0s" help:"A stream that has lasted this long, give or take a tenth, is told to reconnect, so that streams spread over the bridges behind a balancer. 0 sets no bound."`
 	SendTimeout   time.Duration `name:"send-timeout" default:"30s" help:"A stream whose reader takes nothing for this long is cut."`
 	ShutdownDelay time.Duration `name:"shutdown-delay" default:"0s" help:"On a shutdown the bridge says that it is not ready, and serves on, for this long: as long as a balancer takes to notice."`
