@@ -26,24 +26,45 @@ import (
 
 const okBody = `{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}`
 
-// benchCallbacks posts callbacks to the bridge, and to what it is compared with.
+// benchCallbacks posts callbacks to the bridge, and to what it is compared with: in rounds, one behind the other. The
+// figures are medians of the rounds'.
 func benchCallbacks(ctx context.Context, o options, r *report) error {
+	const rounds = 3
 	r.table("Callbacks, answered after fsync", "connections", "deskbridge", "over a bare handler",
 		"over a publish per request", "over a gateway that stores nothing", "p50", "p99")
 	for _, connections := range []int{1, 16, 64, 256, 1024} {
-		figures := map[string]load{}
-		for _, target := range callbackTargets() {
-			figure, err := measureTarget(ctx, target, connections, o.Duration)
+		var figures []callbackRound
+		for range rounds {
+			figure, err := measureCallbacks(ctx, connections, o.Duration)
 			if err != nil {
-				return fmt.Errorf("%s, %d connections: %w", target.name, connections, err)
+				return err
 			}
-			figures[target.name] = figure
+			figures = append(figures, figure)
 		}
-		ours := figures["deskbridge"]
-		r.row(connections, ours.rate, ratio(ours.rate/figures["bare"].rate), ratio(ours.rate/figures["publish"].rate),
-			ratio(ours.rate/figures["gateway"].rate), ours.p50, ours.p99)
+		over := func(other string) ratio {
+			return ratio(median(figures, func(f callbackRound) perSecond { return f["deskbridge"].rate / f[other].rate }))
+		}
+		r.row(connections, median(figures, func(f callbackRound) perSecond { return f["deskbridge"].rate }),
+			over("bare"), over("publish"), over("gateway"),
+			median(figures, func(f callbackRound) time.Duration { return f["deskbridge"].p50 }),
+			median(figures, func(f callbackRound) time.Duration { return f["deskbridge"].p99 }))
 	}
 	return nil
+}
+
+// callbackRound is what each target, by its name, did for the same load.
+type callbackRound map[string]load
+
+func measureCallbacks(ctx context.Context, connections int, duration time.Duration) (callbackRound, error) {
+	figures := callbackRound{}
+	for _, target := range callbackTargets() {
+		figure, err := measureTarget(ctx, target, connections, duration)
+		if err != nil {
+			return nil, fmt.Errorf("%s, %d connections: %w", target.name, connections, err)
+		}
+		figures[target.name] = figure
+	}
+	return figures, nil
 }
 
 // target is a server that takes callbacks.
