@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -236,11 +237,11 @@ func benchLatency(ctx context.Context, o options, r *report) error {
 			return errors.Join(err, s.close())
 		}
 	}
-	p50, p99, err := measureSync(o.Duration)
+	p50, p99, err := measureSync(rate, rate*int(3*o.Duration/time.Second))
 	if err != nil {
 		return err
 	}
-	r.row("one write and its fsync, nothing else running", "", p50, p99, "")
+	r.row("a file, written and synced, nothing else running", 0, p50, p99, "")
 	for _, readers := range []int{1, readers} {
 		relayed = 0
 		if err := withChildAs(ctx, "--relay", measure("a relay that stores nothing", readers)); err != nil {
@@ -253,24 +254,39 @@ func benchLatency(ctx context.Context, o options, r *report) error {
 	return nil
 }
 
-// measureSync measures what the disk takes for one small write.
-func measureSync(duration time.Duration) (p50, p99 time.Duration, err error) {
+// measureSync is the raw limit of anything that stores first: what comes at a steady rate is written to a file
+// and synced, together where more than one came during the last sync.
+func measureSync(rate, count int) (p50, p99 time.Duration, err error) {
 	file, err := os.CreateTemp("", "deskbridge-bench-")
 	if err != nil {
 		return 0, 0, err
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
-	var took []time.Duration
-	for end := time.Now().Add(duration); time.Now().Before(end); {
-		began := time.Now()
-		if _, err := file.Write(vendorBody(0)); err != nil {
+	came := make(chan time.Time, count)
+	go func() {
+		ticker := time.NewTicker(time.Second / time.Duration(rate))
+		defer ticker.Stop()
+		for range count {
+			<-ticker.C
+			came <- time.Now()
+		}
+	}()
+	took := make([]time.Duration, 0, count)
+	for len(took) < count {
+		group := []time.Time{<-came}
+		for len(came) > 0 {
+			group = append(group, <-came)
+		}
+		if _, err := file.Write(bytes.Repeat(vendorBody(0), len(group))); err != nil {
 			return 0, 0, err
 		}
 		if err := file.Sync(); err != nil {
 			return 0, 0, err
 		}
-		took = append(took, time.Since(began))
+		for _, at := range group {
+			took = append(took, time.Since(at))
+		}
 	}
 	slices.Sort(took)
 	return took[len(took)/2], took[len(took)*99/100], nil
