@@ -44,6 +44,17 @@ func (d blockDirectory) indexes() ([]int, error) {
 	return indexes, nil
 }
 
+// openFirst opens the first of some files that is still there, nil when none is.
+func (d blockDirectory) openFirst(indexes []int) (*os.File, int, error) {
+	for _, index := range indexes {
+		file, err := os.Open(d.path(index))
+		if !errors.Is(err, os.ErrNotExist) {
+			return file, index, err
+		}
+	}
+	return nil, 0, nil
+}
+
 // blocks returns the blocks with their first positions, in order.
 func (d blockDirectory) blocks() ([]block, error) {
 	indexes, err := d.indexes()

@@ -196,19 +196,13 @@ func (b *blockReader) openNext() (ok bool, err error) {
 
 // openOneOf opens the first file that is still there.
 func (b *blockReader) openOneOf(indexes []int) (ok bool, err error) {
-	for _, index := range indexes {
-		file, err := os.Open(b.directory.path(index))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		err = b.close()
-		b.file, b.index, b.hash, b.offset = file, index, newBlockHash(b.directory.stream(), index), 0
-		return true, err
+	file, index, err := b.directory.openFirst(indexes)
+	if err != nil || file == nil {
+		return false, err
 	}
-	return false, nil
+	err = b.close()
+	b.file, b.index, b.hash, b.offset = file, index, newBlockHash(b.directory.stream(), index), 0
+	return true, err
 }
 
 func (b *blockReader) close() error {

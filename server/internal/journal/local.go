@@ -157,7 +157,10 @@ func (l *local) connection(name string) (*nats.Conn, jetstream.JetStream, error)
 
 func (l *local) startCommitter(ctx context.Context) error {
 	head, _ := l.durable.load()
-	blocks := &blockSync{directory: l.directory.blocks(eventsStream)}
+	blocks, err := openBlockSync(l.directory.blocks(eventsStream))
+	if err != nil {
+		return err
+	}
 	var interval <-chan time.Time
 	if l.config.Sync == SyncInterval {
 		ticker := time.NewTicker(syncInterval)
