@@ -61,26 +61,32 @@ func (l *local) PositionAt(ctx context.Context, t time.Time) (uint64, error) {
 	return position, nil
 }
 
-// positionAt passes over what can't be read.
+// positionAt passes over what is damaged.
 func (l *local) positionAt(ctx context.Context, t time.Time) (uint64, error) {
+	info, err := l.events.Info(ctx)
+	if err != nil {
+		return 0, engineError(err)
+	}
 	position, _ := l.durable.load()
 	found, err := l.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchStartTime(t))
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, err
-	}
-	if len(found) > 0 {
+	case len(found) > 0:
 		position = min(position, found[0].Sequence-1)
+	case info.State.Msgs > 0 && !t.After(info.State.LastTime):
+		return 0, errUnread
 	}
 	return max(position, l.checkpoint.load().Floor), nil
 }
 
 // checkReadable is for the record before one that was found by its time.
 func (l *local) checkReadable(ctx context.Context, position uint64) error {
-	found, err := l.directGet(ctx, eventsStream, 1, jetstreamext.GetBatchSeq(position))
+	found, err := l.fetch(ctx, position)
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 || found[0].Sequence != position {
+	if len(found) == 0 || found[0].Position != position {
 		return &DamageError{position, position}
 	}
 	return nil

@@ -97,8 +97,9 @@ func (c *checkpoint) raiseHead(head uint64) error {
 	if head <= c.state.Head {
 		return nil
 	}
-	c.state.Head = head
-	return c.writeLocked()
+	changed := c.state
+	changed.Head = head
+	return c.writeLocked(changed)
 }
 
 func (c *checkpoint) raiseFloor(floor uint64) error {
@@ -109,25 +110,28 @@ func (c *checkpoint) setBoot(boot uint64) error {
 	return c.update(func(state *checkpointState) { state.Boot = boot })
 }
 
-// update syncs.
+// update syncs. What isn't on disk is not promised: after an error the state is as before.
 func (c *checkpoint) update(change func(*checkpointState)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	change(&c.state)
-	if err := c.writeLocked(); err != nil {
-		return err
+	before, changed := c.state, c.state
+	change(&changed)
+	err := c.writeLocked(changed)
+	if err == nil {
+		err = c.file.Sync()
 	}
-	if err := c.file.Sync(); err != nil {
-		return err
+	if err != nil {
+		c.state = before
 	}
-	return nil
+	return err
 }
 
 // writeLocked overwrites some bytes within one sector, which no crash leaves half done.
-func (c *checkpoint) writeLocked() error {
-	if _, err := c.file.WriteAt(c.state.encode(), 0); err != nil {
+func (c *checkpoint) writeLocked(state checkpointState) error {
+	if _, err := c.file.WriteAt(state.encode(), 0); err != nil {
 		return err
 	}
+	c.state = state
 	return nil
 }
 

@@ -32,6 +32,23 @@ func TestCheckpointSurvives(t *testing.T) {
 	}
 }
 
+func TestCheckpointPromisesWhatIsOnDisk(t *testing.T) {
+	t.Parallel()
+	c, err := createCheckpoint(t.TempDir(), checkpointState{Floor: 1, Head: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.raiseFloor(5), c.raiseHead(10)); err == nil {
+		t.Error("no error from a closed file")
+	}
+	if state := c.load(); state.Floor != 1 || state.Head != 9 {
+		t.Errorf("got floor %d and head %d, which are not on disk", state.Floor, state.Head)
+	}
+}
+
 func FuzzCheckpoint(f *testing.F) {
 	f.Add(checkpointState{1, 2, 3, 4}.encode())
 	f.Add([]byte{})

@@ -143,9 +143,6 @@ func (c *cluster) directGet(
 	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
 	defer cancel()
 	messages, err := directGet(ctx, c.reader, eventsStream, limit, options...)
-	if err == nil {
-		err = ctx.Err() // the answers just end then
-	}
 	if err != nil {
 		return nil, c.failure(err)
 	}

@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // copyOf copies a data directory as it is: of an open journal, that is what a killed process leaves behind. Block files
@@ -370,6 +373,58 @@ func TestMissingAndDamagedFiles(t *testing.T) {
 		if err := checkRecognizable(t, openAt(t, repaired), 0, 30); err != nil {
 			t.Errorf("%s damaged: %v", path, err)
 		}
+	}
+}
+
+// The log engine has one answer for what isn't there and for what it can't read, for instance for want of descriptors.
+func TestUnreadableFilesAreNotTakenForNone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	fill(t, j, 40, 900<<10)
+	for range 20 {
+		if _, err := j.Quarantine().Put(t.Context(), bytes.Repeat([]byte("x"), 900<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = openAt(t, dir) // has read nothing but the last files
+	ago := time.Now().Add(-time.Hour)
+	files := blockPaths(t, dir)
+	hidden := slices.Concat(files[:len(files)-1], []string{j.directory.blocks(quarantineStream).path(1)})
+	for _, path := range hidden {
+		if err := os.Rename(path, path+".hidden"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, read := range map[string]func() error{
+		"position at a time": func() error { _, err := j.PositionAt(t.Context(), ago); return err },
+		"trim":               func() error { return j.trim(t.Context(), ago) },
+		"session": func() error {
+			records, _, err := j.Session(t.Context(), "", "1", 0, 50)
+			return cmp.Or(err, fmt.Errorf("got %d records", len(records)))
+		},
+		"page of a session": func() error { _, _, err := j.Session(t.Context(), "", "1", 3, 1); return err },
+		"record":            func() error { _, err := j.Record(t.Context(), 3); return err },
+		"reader":            func() error { _, err := collect(t, j, 2); return err },
+		"quarantine":        func() error { _, _, err := j.Quarantine().List(t.Context(), 0, 9); return err },
+	} {
+		if err := read(); !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: got %v, want ErrUnavailable or ErrDamaged", name, err)
+		}
+	}
+	if floor := j.checkpoint.load().Floor; floor != 0 {
+		t.Errorf("trimmed up to %d", floor)
+	}
+	for _, path := range hidden {
+		if err := os.Rename(path+".hidden", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if records, err := collect(t, j, 0); err != nil || len(records) != 40 {
+		t.Errorf("afterwards: got %d records, %v", len(records), err)
 	}
 }
 

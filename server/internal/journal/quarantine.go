@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,8 +12,8 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// ErrNotFound says that the quarantine holds no such record.
-var ErrNotFound = errors.New("not in quarantine")
+// ErrNotFound says that there is no such record, in the journal or the quarantine.
+var ErrNotFound = errors.New("no such record")
 
 // Quarantine holds what could not become an event, until somebody deletes it. It is as durable as the journal, but has
 // a bound of its own, and refuses what doesn't fit: nothing is discarded.
@@ -71,6 +72,9 @@ func (q *Quarantine) List(
 	ctx context.Context, after uint64, limit int,
 ) (records []QuarantineRecord, more bool, err error) {
 	messages, err := q.log.directGet(ctx, quarantineStream, limit, jetstreamext.GetBatchSeq(after+1), pageBound(limit))
+	if err == nil && len(messages) == 0 {
+		err = q.confirmNone(ctx, after)
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("journal: quarantine: %w", err)
 	}
@@ -86,6 +90,20 @@ func (q *Quarantine) List(
 		return records, false, fmt.Errorf("journal: quarantine: %w: some records can't be read", ErrDamaged)
 	}
 	return records, more, nil
+}
+
+// confirmNone makes sure that there are no records behind an ID, as the engine says.
+func (q *Quarantine) confirmNone(ctx context.Context, after uint64) error {
+	info, err := q.log.quarantine.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return engineError(err)
+	}
+	state := info.State
+	deleted := slices.DeleteFunc(state.Deleted, func(id uint64) bool { return id <= after })
+	if first := max(after+1, state.FirstSeq); state.LastSeq+1 > first+uint64(len(deleted)) {
+		return errUnread
+	}
+	return nil
 }
 
 // Delete removes the record for good, or returns ErrNotFound.

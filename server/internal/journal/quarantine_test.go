@@ -36,6 +36,9 @@ func TestQuarantineKeepsUntilDeleted(t *testing.T) {
 	if count, bytes, err := q.Size(t.Context()); err != nil || count != 2 || bytes == 0 {
 		t.Errorf("size: got %d records, %d bytes, %v", count, bytes, err)
 	}
+	if records, more, err := q.List(t.Context(), 3, 10); err != nil || len(records) != 0 || more {
+		t.Errorf("list behind the last: got %v, %t, %v", records, more, err)
+	}
 	for _, id := range []uint64{0, 2, 4} {
 		if _, err := q.Get(t.Context(), id); !errors.Is(err, journal.ErrNotFound) {
 			t.Errorf("get %d: got %v, want ErrNotFound", id, err)
@@ -43,6 +46,27 @@ func TestQuarantineKeepsUntilDeleted(t *testing.T) {
 		if err := q.Delete(t.Context(), id); !errors.Is(err, journal.ErrNotFound) {
 			t.Errorf("delete %d: got %v, want ErrNotFound", id, err)
 		}
+	}
+}
+
+func TestQuarantineOfDeletedRecordsIsEmpty(t *testing.T) {
+	t.Parallel()
+	q := open(t, journal.Config{}).Quarantine()
+	for range 5 {
+		if _, err := q.Put(t.Context(), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []uint64{4, 5, 2, 3, 1} {
+		if err := q.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if records, _, err := q.List(t.Context(), 3, 10); err != nil || len(records) > 1 {
+			t.Errorf("without %d: got %v, %v", id, records, err)
+		}
+	}
+	if records, _, err := q.List(t.Context(), 0, 10); err != nil || len(records) != 0 {
+		t.Errorf("got %v, %v", records, err)
 	}
 }
 

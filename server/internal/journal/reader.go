@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 )
 
@@ -21,7 +22,7 @@ type localReader struct {
 // NewReader implements log.
 func (l *local) NewReader(after uint64) Reader {
 	return &localReader{
-		log: l, last: after, closed: make(chan struct{}),
+		log: l, last: min(after, math.MaxUint64-1), closed: make(chan struct{}),
 		blocks: blockReader{directory: l.directory.blocks(eventsStream)},
 	}
 }
@@ -42,7 +43,7 @@ func (r *localReader) Next(ctx context.Context) ([]Record, error) {
 		return nil, trimmed(r.last, floor)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("journal: reader: %w", err)
+		return nil, fmt.Errorf("journal: reader: %w", fileError(err))
 	}
 	r.last = records[len(records)-1].Position
 	return records, nil

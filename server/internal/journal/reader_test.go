@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -38,6 +39,11 @@ func TestReaderWaitsForAFuturePosition(t *testing.T) {
 	defer r.Close()
 	if _, err := r.Next(expired(t)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want a timeout", err)
+	}
+	never := j.NewReader(math.MaxUint64)
+	defer never.Close()
+	if _, err := never.Next(expired(t)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("behind the last position there could be: got %v, want a timeout", err)
 	}
 	appendEntries(t, j, 3, 6)
 	records, err := r.Next(t.Context())
