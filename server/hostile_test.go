@@ -158,7 +158,9 @@ func attacks() []attack {
 		return attack{name: "method " + method, method: method, query: signed, status: 405, code: 40501}
 	})
 	add(10, func(i int) attack {
-		return attack{name: "query", query: signed + "&x=%" + strconv.Itoa(i), body: event(`"X":0`), status: 400, code: 40003}
+		a := ok("stray percent", event(`"SatisfactionSelected":`+strconv.Itoa(i)), stored)
+		a.query += "&x=%" + strconv.Itoa(i)
+		return a
 	})
 	add(10, func(i int) attack {
 		return ok("not JSON", []string{

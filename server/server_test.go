@@ -401,7 +401,10 @@ func TestCallbackAnswers(t *testing.T) {
 		"method":            {"GET", documentQuery, "", nil, 405, 40501},
 		"too large":         {"POST", documentQuery, strings.Repeat(" ", 5000), nil, 413, 41301},
 		"gzip":              {"POST", documentQuery, "x", http.Header{"Content-Encoding": {"gzip"}}, 415, 41501},
-		"query":             {"POST", "SdkAppid=%zz", "{}", nil, 400, 40003},
+		"stray percent":     {"POST", documentQuery + "&Nick=100%&ClientIP=%zz", sessionBody("a", 7), nil, 200, 0},
+		"coding of none":    {"POST", documentQuery, sessionBody("a", 8), http.Header{"Content-Encoding": {"Identity"}}, 200, 0},
+		"gateway's headers": {"POST", documentQuery, sessionBody("a", 9), http.Header{"Grpc-Timeout": {"xyz"}, "X-Http-Method-Override": {"GET"}, "Content-Type": {"application/x-www-form-urlencoded"}}, 200, 0},
+		"check of the URL":  {"POST", "", "", nil, 200, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request, err := http.NewRequestWithContext(t.Context(), tt.method,

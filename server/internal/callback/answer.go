@@ -58,8 +58,6 @@ func (r *Refusal) info() string {
 		return "the body is not a JSON object"
 	case deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_BODY_INCOMPLETE:
 		return "the body ended early"
-	case deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_QUERY_MALFORMED:
-		return "the query of the URL can't be parsed"
 	case deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_SIGNATURE_MISSING:
 		return "Sign or RequestTime is missing"
 	case deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_SIGNATURE_INVALID:
@@ -83,7 +81,7 @@ func (r *Refusal) info() string {
 	case deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_JOURNAL_UNAVAILABLE:
 		return "the callback could not be stored in time"
 	case deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_JOURNAL_FULL:
-		return "the disk is nearly full"
+		return "there is no room to keep the callback"
 	case deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_DRAINING:
 		return "the bridge is shutting down"
 	default:

@@ -9,8 +9,6 @@
 //
 //   - A byte order mark before the body is dropped.
 //   - Of members with the same name in one object, the last one is kept.
-//   - A body's "CallbackCommand": null is dropped, because null in extra_json is how the absence of that member is
-//     kept; the contract has no field for it.
 //
 // Limits: a body nested deeper than 512 levels is an error. Relayed messages are typed to 16 levels and the entries of
 // all arrays together to 4,096; what goes beyond is kept as JSON text in the extra_json of its holder. Time and memory
@@ -37,7 +35,8 @@ func (e *DecodeError) Error() string {
 	return fmt.Sprintf("callback body: %s at byte %d", e.Reason, e.Offset)
 }
 
-const byteOrderMark = "\ufeff"
+// ByteOrderMark may stand before a body.
+const ByteOrderMark = "\ufeff"
 
 // Decode turns a callback's body into an event. It sets all that comes from the body; id, position, receive_time,
 // sdk_app_id and callback are left to the caller. The event does not refer to body.
@@ -51,8 +50,8 @@ func Decode(body []byte) (*deskbridgev1.SessionEvent, error) {
 		d.fail("invalid UTF-8")
 		return nil, d.err
 	}
-	if strings.HasPrefix(d.text, byteOrderMark) {
-		d.pos = len(byteOrderMark)
+	if strings.HasPrefix(d.text, ByteOrderMark) {
+		d.pos = len(ByteOrderMark)
 	}
 	event := d.event()
 	if d.err != nil {

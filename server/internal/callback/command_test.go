@@ -26,23 +26,3 @@ func TestKindOf(t *testing.T) {
 		}
 	}
 }
-
-func TestCommand(t *testing.T) {
-	t.Parallel()
-	rows := map[string]string{
-		`{}`:                       "",
-		`{"CallbackCommand":null}`: "",
-		`{"CallbackCommand":7}`:    "",
-		`{"CallbackCommand":""}`:   "",
-		`{"CallbackCommand":"Desk.SessionEventNotify"}`:                       "Desk.SessionEventNotify",
-		`{"CallbackCommand":"Desk.SessionEventNotify","A":1}`:                 "Desk.SessionEventNotify",
-		`{"CallbackCommand":"desk.sessioneventnotify"}`:                       "desk.sessioneventnotify",
-		`{"A":1,"CallbackCommand":"Member.EventNotify","Z":{}}`:               "Member.EventNotify",
-		`{"A":{"CallbackCommand":"x"},"CallbackCommand":"Chatbot.\u0041\"b"}`: `Chatbot.A"b`,
-	}
-	for body, want := range rows {
-		if got := Command(mustDecode(t, body)); got != want {
-			t.Errorf("Command(%s) = %q, want %q", body, got, want)
-		}
-	}
-}

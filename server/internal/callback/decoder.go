@@ -18,9 +18,8 @@ const maxEntries = 4096
 type decoder struct {
 	scanner
 	composer
-	entries int  // array entries read so far
-	relays  int  // relayed messages around the position
-	command bool // the body has a CallbackCommand
+	entries int // array entries read so far
+	relays  int // relayed messages around the position
 	content contentMark
 
 	frame *frame
@@ -38,7 +37,7 @@ type frame struct {
 	event   event
 	message deskbridgev1.Message
 	times   [1]timestamppb.Timestamp
-	strings [11]string
+	strings [12]string
 }
 
 func newDecoder(text string) *decoder {
@@ -242,7 +241,7 @@ func parseBool(text string) (v, ok bool) {
 	return false, false
 }
 
-// floatValue is exact when the shortest text of the value is the literal.
+// floatValue is exact when the shortest text of the value is the literal. Minus zero is not: few readers keep its sign.
 func (d *decoder) floatValue(p **float64) (exact bool) {
 	*p = nil
 	var literal string
@@ -264,7 +263,7 @@ func (d *decoder) floatValue(p **float64) (exact bool) {
 	}
 	*p = &v
 	var buf [32]byte
-	return exact && string(appendFloat(buf[:0], v)) == literal
+	return exact && literal != "-0" && string(appendFloat(buf[:0], v)) == literal
 }
 
 // The years 0001 to 9999, in Unix seconds: what a Timestamp may hold.

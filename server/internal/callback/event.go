@@ -8,11 +8,9 @@ import (
 
 type event = deskbridgev1.SessionEvent
 
-const commandName = "CallbackCommand"
-
 var eventFields = []field[event]{
 	stringField("AgentId", func(m *event) **string { return &m.AgentId }),
-	{name: commandName, decode: decodeCommand, encode: encodeCommand},
+	stringField("CallbackCommand", func(m *event) **string { return &m.CallbackCommand }),
 	stringField("ChannelType", func(m *event) **string { return &m.ChannelName }),
 	stringField("ClientUserId", func(m *event) **string { return &m.ClientUserId }),
 	stringField("CloudCustomData", func(m *event) **string { return &m.CloudCustomData }),
@@ -55,21 +53,6 @@ func encodeMessageKey(w *writer, m *event) {
 	}
 }
 
-// decodeCommand reads the member that no field of the event holds, as it is the same in every body.
-func decodeCommand(d *decoder, _ *event) (exact bool) {
-	d.command = true
-	if d.peek() != '"' {
-		return false
-	}
-	command, exact := d.unquoted()
-	return exact && command == CommandSessionEvent
-}
-
-func encodeCommand(w *writer, _ *event) {
-	command := CommandSessionEvent
-	w.stringMember(commandName, &command)
-}
-
 // event reads the whole text.
 func (d *decoder) event() *event {
 	d.space()
@@ -82,11 +65,6 @@ func (d *decoder) event() *event {
 	m := &d.frame.event
 	l := decodeObject(d, m, eventFields)
 	d.end()
-	if !d.command {
-		d.key(commandName)
-		d.buf = append(d.buf, "null"...)
-		d.done()
-	}
 	m.ExtraJson = d.take(l)
 	m.Type = TypeOf(m.GetTypeName())
 	m.Channel = ChannelOf(m.GetChannelName())
@@ -101,25 +79,5 @@ func (w *writer) event(m *event) {
 	if m == nil {
 		m = new(event)
 	}
-	l := w.begin()
-	encodeFields(w, m, eventFields)
-	w.extra(m.GetExtraJson())
-	if value, _ := lookup(m.GetExtraJson(), commandName); value == "null" {
-		w.drop(commandName)
-	}
-	w.finish(l)
-}
-
-// Command returns the CallbackCommand of the body that event was decoded from; "" when it had none, or none that is a
-// string. The event must come from Decode.
-func Command(event *deskbridgev1.SessionEvent) string {
-	kept, ok := lookup(event.GetExtraJson(), commandName)
-	if !ok {
-		return CommandSessionEvent
-	}
-	if kept[0] != '"' {
-		return ""
-	}
-	command, _ := newDecoder(kept).unquoted()
-	return command
+	encodeObject(w, m, eventFields, m.GetExtraJson())
 }

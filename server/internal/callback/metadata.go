@@ -16,7 +16,7 @@ func WithoutSign(raw string) string {
 	kept := make([]byte, 0, len(raw))
 	for parameter := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(parameter, "=")
-		if name, err := unescapeQuery(name); err == nil && strings.EqualFold(name, "Sign") {
+		if strings.EqualFold(unescapeQuery(name), "Sign") {
 			continue
 		}
 		if len(kept) > 0 {

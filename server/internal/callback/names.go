@@ -50,12 +50,13 @@ func TypeOf(name string) deskbridgev1.SessionEventType {
 	return deskbridgev1.SessionEventType_SESSION_EVENT_TYPE_UNSPECIFIED
 }
 
-// ChannelOf returns the channel of that name. The vendor's pages spell the web channel in two ways.
+// ChannelOf returns the channel of that name. The vendor's pages spell the web channel in two ways, and which one
+// arrives is not known: everything that begins like them is taken for it.
 func ChannelOf(name string) deskbridgev1.Channel {
-	switch name {
-	case "SDK":
+	switch {
+	case name == "SDK":
 		return deskbridgev1.Channel_CHANNEL_SDK
-	case "Web (H5)", "Web(H5)":
+	case hasPrefixFold(name, "Web"):
 		return deskbridgev1.Channel_CHANNEL_WEB
 	}
 	return deskbridgev1.Channel_CHANNEL_UNSPECIFIED

@@ -24,13 +24,7 @@ type fataler interface {
 // normalised is the meaning of a body with the documented normalisations.
 func normalised(t fataler, body []byte) any {
 	t.Helper()
-	value := meaning(t, bytes.TrimPrefix(body, []byte(byteOrderMark)))
-	if object, ok := value.(map[string]any); ok {
-		if command, ok := object[commandName]; ok && command == nil {
-			delete(object, commandName)
-		}
-	}
-	return value
+	return meaning(t, bytes.TrimPrefix(body, []byte(ByteOrderMark)))
 }
 
 // meaning parses JSON with encoding/json, numbers as their literals.

@@ -1,14 +1,9 @@
 package callback
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 )
-
-// ErrQueryMalformed says that the URL's query holds a malformed percent escape.
-var ErrQueryMalformed = errors.New("malformed query")
 
 // Query is what the URL of a callback says. A field is empty when the parameter is empty or absent.
 type Query struct {
@@ -30,30 +25,26 @@ type Query struct {
 
 // ParseQuery reads the query of a URL, without its question mark. The names of parameters are compared without regard
 // to case, an "=" may be missing, and unknown parameters are ignored. Of several of the same name the last one counts,
-// because the vendor appends its own to the configured URL. Text that is not UTF-8 gets U+FFFD in its place. The error
-// wraps ErrQueryMalformed.
-func ParseQuery(raw string) (Query, error) {
-	var q Query
-	for position := 1; raw != ""; position++ {
+// because the vendor appends its own to the configured URL. A name or value with a malformed percent escape is taken as
+// it stands, and text that is not UTF-8 gets U+FFFD in its place: a stray "%" must not cost an event.
+func ParseQuery(raw string) (q Query) {
+	for raw != "" {
 		var parameter string
 		parameter, raw, _ = strings.Cut(raw, "&")
 		name, value, _ := strings.Cut(parameter, "=")
-		name, nameErr := unescapeQuery(name)
-		value, valueErr := unescapeQuery(value)
-		if nameErr != nil || valueErr != nil {
-			return Query{}, fmt.Errorf("%w: escape in parameter %d", ErrQueryMalformed, position)
-		}
-		if field := q.field(name); field != nil {
-			*field = value
+		if field := q.field(unescapeQuery(name)); field != nil {
+			*field = unescapeQuery(value)
 		}
 	}
-	return q, nil
+	return q
 }
 
 // unescapeQuery returns text itself, without an allocation, where it has nothing to unescape.
-func unescapeQuery(text string) (string, error) {
-	text, err := url.QueryUnescape(text)
-	return strings.ToValidUTF8(text, "\ufffd"), err
+func unescapeQuery(text string) string {
+	if unescaped, err := url.QueryUnescape(text); err == nil {
+		text = unescaped
+	}
+	return strings.ToValidUTF8(text, "\ufffd")
 }
 
 // field returns the field of a parameter, nil for an unknown one.

@@ -18,6 +18,7 @@ func openPaths() []string {
 		"id", "position", "type", "type_name", "session_id", "event_time", "receive_time", "sdk_app_id", "channel",
 		"channel_name", "client_user_id", "customer_service_id", "agent_id", "forward_from_agent_id", "message.key",
 		"is_contact_user", "satisfaction_rating", "callback.platform", "callback.request_id", "traceparent",
+		"callback_command",
 	}
 }
 

@@ -1,11 +1,13 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,12 +93,13 @@ func (c *Callbacks) NotifySessionEvent(
 // isNoise: the body isn't JSON and nothing shows that the vendor sent it. Keeping such bodies would let anyone fill the
 // quarantine.
 func (c *Callbacks) isNoise(body []byte) bool {
-	return !c.config.Signed && !json.Valid(body)
+	return !c.config.Signed && !json.Valid(bytes.TrimPrefix(body, []byte(callback.ByteOrderMark)))
 }
 
 // unfitError is the error of a callback that can't become an event: it belongs into quarantine.
 type unfitError struct {
 	reason      deskbridgev1.QuarantineReason
+	command     string // what stands in the way, cut to maxCommand
 	explanation string
 }
 
@@ -117,7 +120,7 @@ func (c *Callbacks) ingest(
 	if err != nil {
 		return journal.Receipt{}, unfit(deskbridgev1.QuarantineReason_QUARANTINE_REASON_UNDECODABLE, "%v", err)
 	}
-	if err := fitCommand(callback.Command(event)); err != nil {
+	if err := fitEvent(req, event); err != nil {
 		return journal.Receipt{}, err
 	}
 	complete(event, req, received)
@@ -129,19 +132,45 @@ func (c *Callbacks) ingest(
 	return receipt, err
 }
 
+// fitEvent checks what the body says. Where neither it nor the URL names a command, it must look like a session event:
+// other callbacks of the vendor's have no command at all.
+func fitEvent(req *deskbridgev1.NotifySessionEventRequest, event *deskbridgev1.SessionEvent) error {
+	named := req.GetCallbackCommand() + event.GetCallbackCommand()
+	if named == "" && event.GetSessionId() == "" &&
+		event.GetType() == deskbridgev1.SessionEventType_SESSION_EVENT_TYPE_UNSPECIFIED {
+		return unfit(deskbridgev1.QuarantineReason_QUARANTINE_REASON_OTHER_COMMAND,
+			"there is no command, no session and no known type of event")
+	}
+	return fitCommand(event.GetCallbackCommand())
+}
+
 // fitCommand checks the command of the URL or of the body. Either may be missing, and one is enough to say that the
 // callback is no session event.
 func fitCommand(command string) error {
-	switch {
-	case command == "" || callback.KindOf(command) == callback.SessionEvent:
+	kind := callback.KindOf(command)
+	if command == "" || kind == callback.SessionEvent {
 		return nil
-	case callback.KindOf(command) == callback.NeedsAnswer:
-		return unfit(deskbridgev1.QuarantineReason_QUARANTINE_REASON_COMMAND_NEEDS_ANSWER,
-			"the command %q needs an answer", command)
-	default:
-		return unfit(deskbridgev1.QuarantineReason_QUARANTINE_REASON_OTHER_COMMAND,
-			"the command %q is not %s", command, callback.CommandSessionEvent)
 	}
+	command = cut(command, maxCommand)
+	err := unfit(deskbridgev1.QuarantineReason_QUARANTINE_REASON_OTHER_COMMAND,
+		"the command %q is not %s", command, callback.CommandSessionEvent)
+	if kind == callback.NeedsAnswer {
+		err = unfit(deskbridgev1.QuarantineReason_QUARANTINE_REASON_COMMAND_NEEDS_ANSWER,
+			"the command %q needs an answer", command)
+	}
+	err.command = command
+	return err
+}
+
+// maxCommand is more than any command of the vendor's has, in bytes. A body can claim to have one of a megabyte.
+const maxCommand = 128
+
+// cut returns what of a text fits into so many bytes, in whole characters.
+func cut(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:bytes], "")
 }
 
 // complete adds what the body doesn't say.

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (c *Callbacks) quarantine(
 		Reason:          why.reason,
 		Explanation:     why.explanation,
 		ReceiveTime:     timestamppb.New(received),
-		CallbackCommand: req.GetCallbackCommand(),
+		CallbackCommand: cmp.Or(why.command, cut(req.GetCallbackCommand(), maxCommand)),
 		SdkAppId:        req.GetSdkAppId(),
 		Query:           keptText(md, callback.MetadataQuery),
 		Headers:         keptHeaders(md),
@@ -59,16 +60,17 @@ func (c *Callbacks) ListQuarantinedCallbacks(
 		return nil, classify(err)
 	}
 	response := &deskbridgev1.ListQuarantinedCallbacksResponse{}
-	for _, record := range records {
-		kept, err := decodeQuarantined(record)
+	for size := 0; len(records) > 0 && size < maxPageBytes; records = records[1:] {
+		kept, err := decodeQuarantined(records[0])
 		if err != nil {
 			return nil, classify(err)
 		}
 		kept.Body = nil
 		response.Callbacks = append(response.Callbacks, kept)
+		size += proto.Size(kept)
 	}
-	if more {
-		response.NextPageToken = strconv.FormatUint(records[len(records)-1].ID, 10)
+	if last := len(response.Callbacks) - 1; more || len(records) > 0 {
+		response.NextPageToken = strconv.FormatUint(response.GetCallbacks()[last].GetQuarantineId(), 10)
 	}
 	return response, nil
 }
@@ -93,11 +95,7 @@ func (c *Callbacks) RedriveQuarantinedCallback(
 	if err != nil {
 		return nil, classify(err)
 	}
-	original, err := requestOf(kept)
-	if err != nil {
-		return nil, classify(err)
-	}
-	receipt, err := c.ingest(ctx, original, kept.GetReceiveTime().AsTime())
+	receipt, err := c.ingest(ctx, requestOf(kept), kept.GetReceiveTime().AsTime())
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
 		return &deskbridgev1.RedriveQuarantinedCallbackResponse{Explanation: unfit.explanation}, nil
@@ -158,18 +156,14 @@ func keptText(md metadata.MD, key string) string {
 }
 
 // requestOf is the inverse of quarantine: the request as it came.
-func requestOf(kept *deskbridgev1.QuarantinedCallback) (*deskbridgev1.NotifySessionEventRequest, error) {
-	query, err := callback.ParseQuery(kept.GetQuery())
-	if err != nil {
-		return nil, err
-	}
+func requestOf(kept *deskbridgev1.QuarantinedCallback) *deskbridgev1.NotifySessionEventRequest {
+	query := callback.ParseQuery(kept.GetQuery())
 	return &deskbridgev1.NotifySessionEventRequest{
 		Body:            kept.GetBody(),
 		SdkAppId:        query.SDKAppID,
 		CallbackCommand: query.Command,
-		ContentType:     query.ContentType,
 		ClientIp:        query.ClientIP,
 		OptPlatform:     query.Platform,
 		RequestId:       query.RequestID,
-	}, nil
+	}
 }

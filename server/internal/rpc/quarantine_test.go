@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +152,70 @@ func TestDropAndGetQuarantined(t *testing.T) {
 	}
 	if _, err := c.DropQuarantinedCallback(t.Context(), drop); status.Code(err) != codes.NotFound {
 		t.Errorf("dropped again: %v, want NOT_FOUND", err)
+	}
+}
+
+// A page must fit what gRPC clients take by default, whatever the callbacks claim to be.
+func TestListOfLargeCallbacks(t *testing.T) {
+	t.Parallel()
+	c := newCallbacks(openJournal(t), callback.Decode)
+	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(callback.MetadataQuery, strings.Repeat("x", 30<<10)))
+	const count = 150
+	for i := range count {
+		request := &deskbridgev1.NotifySessionEventRequest{Body: []byte(`{"CallbackCommand":"` +
+			strings.Repeat("\x7f", 9<<10) + `","N":` + strconv.Itoa(i) + `}`)}
+		if answer, err := c.NotifySessionEvent(ctx, request); err != nil || answer.GetErrorCode() != 0 {
+			t.Fatal(answer, err)
+		}
+	}
+	seen := map[uint64]bool{}
+	for request := (&deskbridgev1.ListQuarantinedCallbacksRequest{PageSize: maxPageSize}); ; {
+		page, err := c.ListQuarantinedCallbacks(ctx, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := proto.Size(page); size > 2*maxPageBytes {
+			t.Fatalf("a page of %d bytes", size)
+		}
+		for _, kept := range page.GetCallbacks() {
+			seen[kept.GetQuarantineId()] = true
+			if got := kept.GetCallbackCommand(); got != strings.Repeat("\x7f", maxCommand) || len(kept.GetExplanation()) > 1024 {
+				t.Fatalf("a command of %d bytes, an explanation of %d", len(got), len(kept.GetExplanation()))
+			}
+		}
+		if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {
+			break
+		}
+	}
+	if len(seen) != count {
+		t.Errorf("listed %d of %d", len(seen), count)
+	}
+}
+
+// Other callbacks of the vendor's can come to the same URL, some of them without a command.
+func TestWhatLooksLikeASessionEvent(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		url, body string
+		want      bool
+	}{
+		{"", `{}`, false},
+		{"", `{"cdr":{"callId":"1"}}`, false},
+		{"", `{"Event":"Member.StatusChange","MemberId":"a"}`, false},
+		{"", `{"Event":"SessionBegin"}`, true},
+		{"", `{"SessionId":"s","Event":"Newer"}`, true},
+		{"", `{"CallbackCommand":"Desk.SessionEventNotify"}`, true},
+		{"Desk.SessionEventNotify", `{}`, true},
+		{"Desk.SessionEventNotify", `{"CallbackCommand":"Member.EventNotify","SessionId":"s"}`, false},
+	} {
+		c := newCallbacks(openJournal(t), callback.Decode)
+		_, err := c.ingest(t.Context(), &deskbridgev1.NotifySessionEventRequest{
+			CallbackCommand: row.url, Body: []byte(row.body),
+		}, time.Now())
+		var unfit *unfitError
+		if is := err == nil; is != row.want || !is && !errors.As(err, &unfit) {
+			t.Errorf("URL %q and body %s: %v", row.url, row.body, err)
+		}
 	}
 }
 

@@ -33,8 +33,6 @@ const (
 	CallbackErrorCode_CALLBACK_ERROR_CODE_BODY_NOT_JSON CallbackErrorCode = 40001
 	// The body ended early.
 	CallbackErrorCode_CALLBACK_ERROR_CODE_BODY_INCOMPLETE CallbackErrorCode = 40002
-	// The URL's query can't be parsed.
-	CallbackErrorCode_CALLBACK_ERROR_CODE_QUERY_MALFORMED CallbackErrorCode = 40003
 	// A token is configured and the URL has no Sign or no RequestTime.
 	CallbackErrorCode_CALLBACK_ERROR_CODE_SIGNATURE_MISSING CallbackErrorCode = 40101
 	// Sign does not fit the token and RequestTime.
@@ -59,7 +57,7 @@ const (
 	CallbackErrorCode_CALLBACK_ERROR_CODE_OVERLOADED CallbackErrorCode = 50301
 	// The journal can't take the callback now.
 	CallbackErrorCode_CALLBACK_ERROR_CODE_JOURNAL_UNAVAILABLE CallbackErrorCode = 50302
-	// The disk is nearly full.
+	// The disk is nearly full, or the quarantine is.
 	CallbackErrorCode_CALLBACK_ERROR_CODE_JOURNAL_FULL CallbackErrorCode = 50303
 	// The bridge is shutting down.
 	CallbackErrorCode_CALLBACK_ERROR_CODE_DRAINING CallbackErrorCode = 50304
@@ -72,7 +70,6 @@ var (
 		20001: "CALLBACK_ERROR_CODE_COMMAND_NEEDS_ANSWER",
 		40001: "CALLBACK_ERROR_CODE_BODY_NOT_JSON",
 		40002: "CALLBACK_ERROR_CODE_BODY_INCOMPLETE",
-		40003: "CALLBACK_ERROR_CODE_QUERY_MALFORMED",
 		40101: "CALLBACK_ERROR_CODE_SIGNATURE_MISSING",
 		40102: "CALLBACK_ERROR_CODE_SIGNATURE_INVALID",
 		40103: "CALLBACK_ERROR_CODE_SIGNATURE_STALE",
@@ -93,7 +90,6 @@ var (
 		"CALLBACK_ERROR_CODE_COMMAND_NEEDS_ANSWER": 20001,
 		"CALLBACK_ERROR_CODE_BODY_NOT_JSON":        40001,
 		"CALLBACK_ERROR_CODE_BODY_INCOMPLETE":      40002,
-		"CALLBACK_ERROR_CODE_QUERY_MALFORMED":      40003,
 		"CALLBACK_ERROR_CODE_SIGNATURE_MISSING":    40101,
 		"CALLBACK_ERROR_CODE_SIGNATURE_INVALID":    40102,
 		"CALLBACK_ERROR_CODE_SIGNATURE_STALE":      40103,
@@ -149,7 +145,7 @@ type NotifySessionEventRequest struct {
 	SdkAppId string `protobuf:"bytes,2,opt,name=sdk_app_id,json=SdkAppid,proto3" json:"sdk_app_id,omitempty"`
 	// What is called back: "Desk.SessionEventNotify", or another command of the vendor's that meets the same URL.
 	CallbackCommand string `protobuf:"bytes,3,opt,name=callback_command,json=CallbackCommand,proto3" json:"callback_command,omitempty"`
-	// "json" in practice. Not used.
+	// "json" in practice. Not used and not passed on.
 	ContentType string `protobuf:"bytes,4,opt,name=content_type,json=contenttype,proto3" json:"content_type,omitempty"`
 	// Address of the client that caused the event.
 	ClientIp string `protobuf:"bytes,5,opt,name=client_ip,json=ClientIP,proto3" json:"client_ip,omitempty"`
@@ -157,9 +153,9 @@ type NotifySessionEventRequest struct {
 	OptPlatform string `protobuf:"bytes,6,opt,name=opt_platform,json=OptPlatform,proto3" json:"opt_platform,omitempty"`
 	// Unique per callback, and kept when the vendor repeats one. Absent in older deployments.
 	RequestId string `protobuf:"bytes,7,opt,name=request_id,json=RequestID,proto3" json:"request_id,omitempty"`
-	// Lower-case hex SHA-256 of the token followed by RequestTime.
+	// Lower-case hex SHA-256 of the token followed by RequestTime. The HTTP edge checks it, and doesn't pass it on.
 	Sign string `protobuf:"bytes,8,opt,name=sign,json=Sign,proto3" json:"sign,omitempty"`
-	// When the vendor signed, in Unix seconds.
+	// When the vendor signed, in Unix seconds. Not passed on either.
 	RequestTime   string `protobuf:"bytes,9,opt,name=request_time,json=RequestTime,proto3" json:"request_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -344,13 +340,12 @@ const file_deskbridge_v1_callback_service_proto_rawDesc = "" +
 	"\n" +
 	"error_info\x18\x02 \x01(\tR\tErrorInfo\x12\x1d\n" +
 	"\n" +
-	"error_code\x18\x03 \x01(\x05R\tErrorCode*\xad\x06\n" +
+	"error_code\x18\x03 \x01(\x05R\tErrorCode*\x82\x06\n" +
 	"\x11CallbackErrorCode\x12#\n" +
 	"\x1fCALLBACK_ERROR_CODE_UNSPECIFIED\x10\x00\x12.\n" +
 	"(CALLBACK_ERROR_CODE_COMMAND_NEEDS_ANSWER\x10\xa1\x9c\x01\x12'\n" +
 	"!CALLBACK_ERROR_CODE_BODY_NOT_JSON\x10\xc1\xb8\x02\x12)\n" +
-	"#CALLBACK_ERROR_CODE_BODY_INCOMPLETE\x10¸\x02\x12)\n" +
-	"#CALLBACK_ERROR_CODE_QUERY_MALFORMED\x10ø\x02\x12+\n" +
+	"#CALLBACK_ERROR_CODE_BODY_INCOMPLETE\x10¸\x02\x12+\n" +
 	"%CALLBACK_ERROR_CODE_SIGNATURE_MISSING\x10\xa5\xb9\x02\x12+\n" +
 	"%CALLBACK_ERROR_CODE_SIGNATURE_INVALID\x10\xa6\xb9\x02\x12)\n" +
 	"#CALLBACK_ERROR_CODE_SIGNATURE_STALE\x10\xa7\xb9\x02\x12%\n" +

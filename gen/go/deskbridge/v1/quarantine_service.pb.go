@@ -30,7 +30,7 @@ const (
 	QuarantineReason_QUARANTINE_REASON_UNSPECIFIED QuarantineReason = 0
 	// The body can't be decoded: not a JSON object, not UTF-8, nested too deep.
 	QuarantineReason_QUARANTINE_REASON_UNDECODABLE QuarantineReason = 1
-	// The command is not Desk.SessionEventNotify, and needs no answer.
+	// The command is not Desk.SessionEventNotify, and needs no answer; or there is none, and nothing looks like an event.
 	QuarantineReason_QUARANTINE_REASON_OTHER_COMMAND QuarantineReason = 2
 	// The command needs an answer that deskbridge can't give. The vendor was told FAIL.
 	QuarantineReason_QUARANTINE_REASON_COMMAND_NEEDS_ANSWER QuarantineReason = 3
@@ -90,11 +90,11 @@ type QuarantinedCallback struct {
 	QuarantineId uint64 `protobuf:"varint,1,opt,name=quarantine_id,json=quarantineId,proto3" json:"quarantine_id,omitempty"`
 	// Why it is here.
 	Reason QuarantineReason `protobuf:"varint,2,opt,name=reason,proto3,enum=deskbridge.v1.QuarantineReason" json:"reason,omitempty"`
-	// The reason in words, for people: where decoding failed. Holds no message text.
+	// The reason in words, for people: where decoding failed, or the beginning of the command. Holds no message text.
 	Explanation string `protobuf:"bytes,3,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// When deskbridge received it.
 	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
-	// `CallbackCommand` of the URL, or of the body where the URL has none.
+	// The `CallbackCommand` that stands in the way, of the URL or of the body; else the URL's. At most its first 128 bytes.
 	CallbackCommand string `protobuf:"bytes,5,opt,name=callback_command,json=callbackCommand,proto3" json:"callback_command,omitempty"`
 	// `SdkAppid` of the URL.
 	SdkAppId string `protobuf:"bytes,6,opt,name=sdk_app_id,json=sdkAppId,proto3" json:"sdk_app_id,omitempty"`
@@ -213,7 +213,7 @@ func (x *QuarantinedCallback) GetBodySize() int64 {
 // ListQuarantinedCallbacksRequest asks for a page.
 type ListQuarantinedCallbacksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many, 1 to 1,000; 100 when 0.
+	// At most this many, 1 to 1,000; 100 when 0. A page may also end early for its size, about 1 MiB.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before; empty for the first.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

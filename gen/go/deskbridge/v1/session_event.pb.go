@@ -143,7 +143,7 @@ const (
 	Channel_CHANNEL_UNSPECIFIED Channel = 0
 	// "SDK": an app or client that embeds the SDK.
 	Channel_CHANNEL_SDK Channel = 1
-	// "Web (H5)" or "Web(H5)": a web page.
+	// "Web (H5)" or "Web(H5)", or any other name that begins with "Web" in whatever case: a web page.
 	Channel_CHANNEL_WEB Channel = 2
 )
 
@@ -237,9 +237,11 @@ type SessionEvent struct {
 	ExtraJson string `protobuf:"bytes,20,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	// The trace that the callback belongs to, in the form of the W3C's header traceparent: a consumer can continue it.
 	// Empty unless the bridge traces. It is deskbridge's own, and no part of the callback or of `id`.
-	Traceparent   string `protobuf:"bytes,21,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Traceparent string `protobuf:"bytes,21,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// `CallbackCommand` of the body, which repeats the URL's: "Desk.SessionEventNotify". [1229/68989]
+	CallbackCommand *string `protobuf:"bytes,22,opt,name=callback_command,json=callbackCommand,proto3,oneof" json:"callback_command,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SessionEvent) Reset() {
@@ -419,7 +421,15 @@ func (x *SessionEvent) GetTraceparent() string {
 	return ""
 }
 
-// CallbackMetadata is what the callback's URL said beside the app. Each field is empty when the URL did not have it.
+func (x *SessionEvent) GetCallbackCommand() string {
+	if x != nil && x.CallbackCommand != nil {
+		return *x.CallbackCommand
+	}
+	return ""
+}
+
+// CallbackMetadata is what the callback's URL said beside the app. Each field is empty when the URL did not have it. Other
+// parameters of the URL are not kept.
 type CallbackMetadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `ClientIP`: the address of the client that caused the event. [1229/68989]
@@ -1860,7 +1870,7 @@ var File_deskbridge_v1_session_event_proto protoreflect.FileDescriptor
 
 const file_deskbridge_v1_session_event_proto_rawDesc = "" +
 	"\n" +
-	"!deskbridge/v1/session_event.proto\x12\rdeskbridge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\b\n" +
+	"!deskbridge/v1/session_event.proto\x12\rdeskbridge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\t\n" +
 	"\fSessionEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x123\n" +
@@ -1887,7 +1897,9 @@ const file_deskbridge_v1_session_event_proto_rawDesc = "" +
 	"\bcallback\x18\x13 \x01(\v2\x1f.deskbridge.v1.CallbackMetadataR\bcallback\x12\x1d\n" +
 	"\n" +
 	"extra_json\x18\x14 \x01(\tR\textraJson\x12 \n" +
-	"\vtraceparent\x18\x15 \x01(\tR\vtraceparentB\f\n" +
+	"\vtraceparent\x18\x15 \x01(\tR\vtraceparent\x12.\n" +
+	"\x10callback_command\x18\x16 \x01(\tH\n" +
+	"R\x0fcallbackCommand\x88\x01\x01B\f\n" +
 	"\n" +
 	"_type_nameB\r\n" +
 	"\v_session_idB\x0f\n" +
@@ -1898,7 +1910,8 @@ const file_deskbridge_v1_session_event_proto_rawDesc = "" +
 	"\x16_forward_from_agent_idB\x14\n" +
 	"\x12_cloud_custom_dataB\x12\n" +
 	"\x10_is_contact_userB\x16\n" +
-	"\x14_satisfaction_rating\"j\n" +
+	"\x14_satisfaction_ratingB\x13\n" +
+	"\x11_callback_command\"j\n" +
 	"\x10CallbackMetadata\x12\x1b\n" +
 	"\tclient_ip\x18\x01 \x01(\tR\bclientIp\x12\x1a\n" +
 	"\bplatform\x18\x02 \x01(\tR\bplatform\x12\x1d\n" +

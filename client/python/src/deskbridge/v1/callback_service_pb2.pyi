@@ -31,8 +31,6 @@ class _CallbackErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cal
     """The body of an unsigned callback is not a JSON object."""
     CALLBACK_ERROR_CODE_BODY_INCOMPLETE: _CallbackErrorCode.ValueType  # 40002
     """The body ended early."""
-    CALLBACK_ERROR_CODE_QUERY_MALFORMED: _CallbackErrorCode.ValueType  # 40003
-    """The URL's query can't be parsed."""
     CALLBACK_ERROR_CODE_SIGNATURE_MISSING: _CallbackErrorCode.ValueType  # 40101
     """A token is configured and the URL has no Sign or no RequestTime."""
     CALLBACK_ERROR_CODE_SIGNATURE_INVALID: _CallbackErrorCode.ValueType  # 40102
@@ -58,7 +56,7 @@ class _CallbackErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cal
     CALLBACK_ERROR_CODE_JOURNAL_UNAVAILABLE: _CallbackErrorCode.ValueType  # 50302
     """The journal can't take the callback now."""
     CALLBACK_ERROR_CODE_JOURNAL_FULL: _CallbackErrorCode.ValueType  # 50303
-    """The disk is nearly full."""
+    """The disk is nearly full, or the quarantine is."""
     CALLBACK_ERROR_CODE_DRAINING: _CallbackErrorCode.ValueType  # 50304
     """The bridge is shutting down."""
 
@@ -73,8 +71,6 @@ CALLBACK_ERROR_CODE_BODY_NOT_JSON: CallbackErrorCode.ValueType  # 40001
 """The body of an unsigned callback is not a JSON object."""
 CALLBACK_ERROR_CODE_BODY_INCOMPLETE: CallbackErrorCode.ValueType  # 40002
 """The body ended early."""
-CALLBACK_ERROR_CODE_QUERY_MALFORMED: CallbackErrorCode.ValueType  # 40003
-"""The URL's query can't be parsed."""
 CALLBACK_ERROR_CODE_SIGNATURE_MISSING: CallbackErrorCode.ValueType  # 40101
 """A token is configured and the URL has no Sign or no RequestTime."""
 CALLBACK_ERROR_CODE_SIGNATURE_INVALID: CallbackErrorCode.ValueType  # 40102
@@ -100,7 +96,7 @@ CALLBACK_ERROR_CODE_OVERLOADED: CallbackErrorCode.ValueType  # 50301
 CALLBACK_ERROR_CODE_JOURNAL_UNAVAILABLE: CallbackErrorCode.ValueType  # 50302
 """The journal can't take the callback now."""
 CALLBACK_ERROR_CODE_JOURNAL_FULL: CallbackErrorCode.ValueType  # 50303
-"""The disk is nearly full."""
+"""The disk is nearly full, or the quarantine is."""
 CALLBACK_ERROR_CODE_DRAINING: CallbackErrorCode.ValueType  # 50304
 """The bridge is shutting down."""
 Global___CallbackErrorCode: _TypeAlias = CallbackErrorCode  # noqa: Y015
@@ -131,7 +127,7 @@ class NotifySessionEventRequest(_message.Message):
     callback_command: _builtins.str
     """What is called back: "Desk.SessionEventNotify", or another command of the vendor's that meets the same URL."""
     content_type: _builtins.str
-    """"json" in practice. Not used."""
+    """"json" in practice. Not used and not passed on."""
     client_ip: _builtins.str
     """Address of the client that caused the event."""
     opt_platform: _builtins.str
@@ -139,9 +135,9 @@ class NotifySessionEventRequest(_message.Message):
     request_id: _builtins.str
     """Unique per callback, and kept when the vendor repeats one. Absent in older deployments."""
     sign: _builtins.str
-    """Lower-case hex SHA-256 of the token followed by RequestTime."""
+    """Lower-case hex SHA-256 of the token followed by RequestTime. The HTTP edge checks it, and doesn't pass it on."""
     request_time: _builtins.str
-    """When the vendor signed, in Unix seconds."""
+    """When the vendor signed, in Unix seconds. Not passed on either."""
     def __init__(
         self,
         *,

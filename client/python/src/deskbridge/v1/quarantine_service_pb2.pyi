@@ -31,7 +31,7 @@ class _QuarantineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quar
     QUARANTINE_REASON_UNDECODABLE: _QuarantineReason.ValueType  # 1
     """The body can't be decoded: not a JSON object, not UTF-8, nested too deep."""
     QUARANTINE_REASON_OTHER_COMMAND: _QuarantineReason.ValueType  # 2
-    """The command is not Desk.SessionEventNotify, and needs no answer."""
+    """The command is not Desk.SessionEventNotify, and needs no answer; or there is none, and nothing looks like an event."""
     QUARANTINE_REASON_COMMAND_NEEDS_ANSWER: _QuarantineReason.ValueType  # 3
     """The command needs an answer that deskbridge can't give. The vendor was told FAIL."""
     QUARANTINE_REASON_TOO_LARGE: _QuarantineReason.ValueType  # 4
@@ -45,7 +45,7 @@ QUARANTINE_REASON_UNSPECIFIED: QuarantineReason.ValueType  # 0
 QUARANTINE_REASON_UNDECODABLE: QuarantineReason.ValueType  # 1
 """The body can't be decoded: not a JSON object, not UTF-8, nested too deep."""
 QUARANTINE_REASON_OTHER_COMMAND: QuarantineReason.ValueType  # 2
-"""The command is not Desk.SessionEventNotify, and needs no answer."""
+"""The command is not Desk.SessionEventNotify, and needs no answer; or there is none, and nothing looks like an event."""
 QUARANTINE_REASON_COMMAND_NEEDS_ANSWER: QuarantineReason.ValueType  # 3
 """The command needs an answer that deskbridge can't give. The vendor was told FAIL."""
 QUARANTINE_REASON_TOO_LARGE: QuarantineReason.ValueType  # 4
@@ -93,9 +93,9 @@ class QuarantinedCallback(_message.Message):
     reason: Global___QuarantineReason.ValueType
     """Why it is here."""
     explanation: _builtins.str
-    """The reason in words, for people: where decoding failed. Holds no message text."""
+    """The reason in words, for people: where decoding failed, or the beginning of the command. Holds no message text."""
     callback_command: _builtins.str
-    """`CallbackCommand` of the URL, or of the body where the URL has none."""
+    """The `CallbackCommand` that stands in the way, of the URL or of the body; else the URL's. At most its first 128 bytes."""
     sdk_app_id: _builtins.str
     """`SdkAppid` of the URL."""
     query: _builtins.str
@@ -143,7 +143,7 @@ class ListQuarantinedCallbacksRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most this many, 1 to 1,000; 100 when 0."""
+    """At most this many, 1 to 1,000; 100 when 0. A page may also end early for its size, about 1 MiB."""
     page_token: _builtins.str
     """next_page_token of the page before; empty for the first."""
     def __init__(

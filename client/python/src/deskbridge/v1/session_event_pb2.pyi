@@ -115,7 +115,7 @@ class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.Value
     CHANNEL_SDK: _Channel.ValueType  # 1
     """"SDK": an app or client that embeds the SDK."""
     CHANNEL_WEB: _Channel.ValueType  # 2
-    """"Web (H5)" or "Web(H5)": a web page."""
+    """"Web (H5)" or "Web(H5)", or any other name that begins with "Web" in whatever case: a web page."""
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
     """Channel is the vendor's `ChannelType`. [1229/68989]"""
@@ -125,7 +125,7 @@ CHANNEL_UNSPECIFIED: Channel.ValueType  # 0
 CHANNEL_SDK: Channel.ValueType  # 1
 """"SDK": an app or client that embeds the SDK."""
 CHANNEL_WEB: Channel.ValueType  # 2
-""""Web (H5)" or "Web(H5)": a web page."""
+""""Web (H5)" or "Web(H5)", or any other name that begins with "Web" in whatever case: a web page."""
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final
@@ -143,7 +143,12 @@ class SessionEvent(_message.Message):
         the field). Where the value can still be understood the typed field is set as well. `extra_json` is empty on
         ordinary traffic; it is a JSON object otherwise, and its members override the typed fields when the body is rebuilt.
      3. Enumerations stand beside the wire string they were read from. A value newer than this contract arrives with the
-        enumeration UNSPECIFIED and the string intact.
+        enumeration UNSPECIFIED and the string intact. The enumeration is no part of the body.
+
+    So to rebuild a body: write each member that has a field, from the field; then let the members of `extra_json` take the
+    place of those, or join them; do so at every level. A number that only a field has was in its shortest decimal form.
+    One member needs a look: where a file's `extra_json` has `fileName`, it has `FileName` too if the body
+    did, and the field `name` is not written. Members in another order and strings with other escapes are equal as JSON.
 
     Sources in the comments: [1229/68989] is the vendor's "Session Event Callback" page, [269/111212] its newer Chinese
     edition, [1047/33527] "Message Formats", [1047/34354] "Webhook Overview".
@@ -174,6 +179,7 @@ class SessionEvent(_message.Message):
     CALLBACK_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    CALLBACK_COMMAND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable identity: the same callback delivered twice has the same id, and no two others have. A hash in hex over the
     app, the vendor's RequestID and the body in canonical form; the body counts because a RequestID that comes again
@@ -215,6 +221,8 @@ class SessionEvent(_message.Message):
     """The trace that the callback belongs to, in the form of the W3C's header traceparent: a consumer can continue it.
     Empty unless the bridge traces. It is deskbridge's own, and no part of the callback or of `id`.
     """
+    callback_command: _builtins.str
+    """`CallbackCommand` of the body, which repeats the URL's: "Desk.SessionEventNotify". [1229/68989]"""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """`EventTime`: when it happened by the vendor's clock, in milliseconds on the wire. Absent when the callback has none,
@@ -257,13 +265,16 @@ class SessionEvent(_message.Message):
         callback: Global___CallbackMetadata | None = ...,
         extra_json: _builtins.str = ...,
         traceparent: _builtins.str = ...,
+        callback_command: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_channel_name", b"_channel_name", "_client_user_id", b"_client_user_id", "_cloud_custom_data", b"_cloud_custom_data", "_customer_service_id", b"_customer_service_id", "_forward_from_agent_id", b"_forward_from_agent_id", "_is_contact_user", b"_is_contact_user", "_satisfaction_rating", b"_satisfaction_rating", "_session_id", b"_session_id", "_type_name", b"_type_name", "agent_id", b"agent_id", "callback", b"callback", "channel_name", b"channel_name", "client_user_id", b"client_user_id", "cloud_custom_data", b"cloud_custom_data", "customer_service_id", b"customer_service_id", "event_time", b"event_time", "forward_from_agent_id", b"forward_from_agent_id", "is_contact_user", b"is_contact_user", "message", b"message", "receive_time", b"receive_time", "satisfaction_rating", b"satisfaction_rating", "session_id", b"session_id", "type_name", b"type_name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_callback_command", b"_callback_command", "_channel_name", b"_channel_name", "_client_user_id", b"_client_user_id", "_cloud_custom_data", b"_cloud_custom_data", "_customer_service_id", b"_customer_service_id", "_forward_from_agent_id", b"_forward_from_agent_id", "_is_contact_user", b"_is_contact_user", "_satisfaction_rating", b"_satisfaction_rating", "_session_id", b"_session_id", "_type_name", b"_type_name", "agent_id", b"agent_id", "callback", b"callback", "callback_command", b"callback_command", "channel_name", b"channel_name", "client_user_id", b"client_user_id", "cloud_custom_data", b"cloud_custom_data", "customer_service_id", b"customer_service_id", "event_time", b"event_time", "forward_from_agent_id", b"forward_from_agent_id", "is_contact_user", b"is_contact_user", "message", b"message", "receive_time", b"receive_time", "satisfaction_rating", b"satisfaction_rating", "session_id", b"session_id", "type_name", b"type_name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_channel_name", b"_channel_name", "_client_user_id", b"_client_user_id", "_cloud_custom_data", b"_cloud_custom_data", "_customer_service_id", b"_customer_service_id", "_forward_from_agent_id", b"_forward_from_agent_id", "_is_contact_user", b"_is_contact_user", "_satisfaction_rating", b"_satisfaction_rating", "_session_id", b"_session_id", "_type_name", b"_type_name", "agent_id", b"agent_id", "callback", b"callback", "channel", b"channel", "channel_name", b"channel_name", "client_user_id", b"client_user_id", "cloud_custom_data", b"cloud_custom_data", "customer_service_id", b"customer_service_id", "event_time", b"event_time", "extra_json", b"extra_json", "forward_from_agent_id", b"forward_from_agent_id", "id", b"id", "is_contact_user", b"is_contact_user", "message", b"message", "position", b"position", "receive_time", b"receive_time", "satisfaction_rating", b"satisfaction_rating", "sdk_app_id", b"sdk_app_id", "session_id", b"session_id", "traceparent", b"traceparent", "type", b"type", "type_name", b"type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id", "_callback_command", b"_callback_command", "_channel_name", b"_channel_name", "_client_user_id", b"_client_user_id", "_cloud_custom_data", b"_cloud_custom_data", "_customer_service_id", b"_customer_service_id", "_forward_from_agent_id", b"_forward_from_agent_id", "_is_contact_user", b"_is_contact_user", "_satisfaction_rating", b"_satisfaction_rating", "_session_id", b"_session_id", "_type_name", b"_type_name", "agent_id", b"agent_id", "callback", b"callback", "callback_command", b"callback_command", "channel", b"channel", "channel_name", b"channel_name", "client_user_id", b"client_user_id", "cloud_custom_data", b"cloud_custom_data", "customer_service_id", b"customer_service_id", "event_time", b"event_time", "extra_json", b"extra_json", "forward_from_agent_id", b"forward_from_agent_id", "id", b"id", "is_contact_user", b"is_contact_user", "message", b"message", "position", b"position", "receive_time", b"receive_time", "satisfaction_rating", b"satisfaction_rating", "sdk_app_id", b"sdk_app_id", "session_id", b"session_id", "traceparent", b"traceparent", "type", b"type", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent_id: _TypeAlias = _typing.Literal["agent_id"]  # noqa: Y015
     _WhichOneofArgType__agent_id: _TypeAlias = _typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
+    _WhichOneofReturnType__callback_command: _TypeAlias = _typing.Literal["callback_command"]  # noqa: Y015
+    _WhichOneofArgType__callback_command: _TypeAlias = _typing.Literal["_callback_command", b"_callback_command"]  # noqa: Y015
     _WhichOneofReturnType__channel_name: _TypeAlias = _typing.Literal["channel_name"]  # noqa: Y015
     _WhichOneofArgType__channel_name: _TypeAlias = _typing.Literal["_channel_name", b"_channel_name"]  # noqa: Y015
     _WhichOneofReturnType__client_user_id: _TypeAlias = _typing.Literal["client_user_id"]  # noqa: Y015
@@ -284,6 +295,8 @@ class SessionEvent(_message.Message):
     _WhichOneofArgType__type_name: _TypeAlias = _typing.Literal["_type_name", b"_type_name"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__callback_command) -> _WhichOneofReturnType__callback_command | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__channel_name) -> _WhichOneofReturnType__channel_name | None: ...
     @_typing.overload
@@ -307,7 +320,9 @@ Global___SessionEvent: _TypeAlias = SessionEvent  # noqa: Y015
 
 @_typing.final
 class CallbackMetadata(_message.Message):
-    """CallbackMetadata is what the callback's URL said beside the app. Each field is empty when the URL did not have it."""
+    """CallbackMetadata is what the callback's URL said beside the app. Each field is empty when the URL did not have it. Other
+    parameters of the URL are not kept.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
