@@ -39,6 +39,7 @@ run: build ## Start the bridge on its embedded default (ARGS="--flag …")
 .PHONY: test
 test: ## Run all Go tests with the race detector
 	$(GO) test -race -timeout 10m ./...
+	$(GO) test -C deploy/monitoring ./...
 
 .PHONY: check
 check: check-format check-vet check-lint check-python check-typescript check-proto check-generate check-imports ## Everything that must be clean before a commit
@@ -147,11 +148,14 @@ check-format: $(BIN)/golangci-lint $(BIN)/buf
 check-vet:
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
+	$(GO) vet -C deploy/monitoring ./...
+	$(GO) mod tidy -C deploy/monitoring -diff
 
 .PHONY: check-lint
 check-lint: $(BIN)/golangci-lint
 	$(BIN)/golangci-lint run
 	$(BIN)/golangci-lint run --build-tags clients ./client/conformance/...
+	cd deploy/monitoring && $(CURDIR)/$(BIN)/golangci-lint run
 
 .PHONY: check-proto
 check-proto: $(BIN)/buf
