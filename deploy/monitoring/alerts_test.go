@@ -66,6 +66,9 @@ var alertCases = []struct {
 		deskbridge_callbacks_refused_total{code="CALLBACK_ERROR_CODE_INTERNAL"} 0x30`,
 		[]string{"DeskbridgeCallbacksRefused"},
 	},
+	{"too large", `
+		deskbridge_callbacks_refused_total{code="CALLBACK_ERROR_CODE_BODY_TOO_LARGE"} 0x28 1 1
+		deskbridge_callbacks_refused_total{code="CALLBACK_ERROR_CODE_BODY_TIMEOUT"} 0x30`, []string{"DeskbridgeCallbacksLost"}},
 	{
 		"unauthentic", `deskbridge_callbacks_refused_total{code="CALLBACK_ERROR_CODE_SIGNATURE_INVALID"} 0+60x30`,
 		[]string{"DeskbridgeCallbacksUnauthentic"},
