@@ -64,10 +64,6 @@ func (m *manifests) add(document []byte) error {
 		object, err := decode[appsv1.StatefulSet](document)
 		m.pod, m.selector, m.claims = object.Spec.Template, object.Spec.Selector, object.Spec.VolumeClaimTemplates
 		return err
-	case "Deployment":
-		object, err := decode[appsv1.Deployment](document)
-		m.pod, m.selector = object.Spec.Template, object.Spec.Selector
-		return err
 	case "Service":
 		object, err := decode[corev1.Service](document)
 		m.services = append(m.services, object)
@@ -159,6 +155,40 @@ func (m *manifests) isMounted(name string) bool {
 	return slices.ContainsFunc(m.pod.Spec.Containers[0].VolumeMounts, func(mount corev1.VolumeMount) bool {
 		return strings.HasPrefix(name+"/", mount.MountPath+"/") && slices.Contains(volumes, mount.Name)
 	})
+}
+
+// quarantineBytes is the bound of the quarantine.
+const quarantineBytes = 256 << 20
+
+// TestDataOutlivesThePod: the data directory holds what was acknowledged, on NATS as well.
+func TestDataOutlivesThePod(t *testing.T) {
+	t.Parallel()
+	eachFile(t, func(t *testing.T, m *manifests) {
+		config := parseSettings(t, m.environment(t))
+		need := int64(quarantineBytes)
+		if config.NATSURL != "" {
+			need += config.SpoolMaxBytes
+		}
+		claim := m.claimAt(config.DataDir)
+		if claim == nil {
+			t.Fatalf("%s lies in no volume that outlives the pod", config.DataDir)
+		}
+		if size := claim.Spec.Resources.Requests.Storage().Value(); size < 2*need {
+			t.Errorf("a claim of %d bytes, for up to %d and what must be kept free", size, need)
+		}
+	})
+}
+
+// claimAt is the claim whose volume is mounted at a path.
+func (m *manifests) claimAt(name string) *corev1.PersistentVolumeClaim {
+	for _, mount := range m.pod.Spec.Containers[0].VolumeMounts {
+		for i := range m.claims {
+			if m.claims[i].Name == mount.Name && mount.MountPath == name {
+				return &m.claims[i]
+			}
+		}
+	}
+	return nil
 }
 
 // TestPortsAndProbes holds ports to the image's listeners, and asks a real bridge the probes' questions.
