@@ -156,10 +156,11 @@ func (s *Server) buildGRPC() {
 	options := append(grpcOptions(s.config.MaxStreams), grpc.Creds(s.grpcCredentials()))
 	options = append(options, s.tracing.grpcOptions()...)
 	s.grpc = grpc.NewServer(append(options, guard.Options()...)...)
-	deskbridgev1.RegisterSessionEventServiceServer(s.grpc, s.events)
-	deskbridgev1.RegisterQuarantineServiceServer(s.grpc, s.callbacks)
-	deskbridgev1.RegisterSubscriptionServiceServer(s.grpc, rpc.NewSubscriptions(s.events))
-	healthv1.RegisterHealthServer(s.grpc, s.health)
+	registrar := guard.Registrar(s.grpc)
+	deskbridgev1.RegisterSessionEventServiceServer(registrar, s.events)
+	deskbridgev1.RegisterQuarantineServiceServer(registrar, s.callbacks)
+	deskbridgev1.RegisterSubscriptionServiceServer(registrar, rpc.NewSubscriptions(s.events))
+	healthv1.RegisterHealthServer(registrar, s.health)
 	reflection.Register(s.grpc)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
@@ -20,8 +21,8 @@ import (
 // EdgeNetwork is the network of the connection by which the HTTP listener reaches the gRPC server.
 const EdgeNetwork = "bufconn"
 
-// Guard stands before every method. Tap admits a call before anything is spent on it: without a goroutine, and without
-// its request being read. All refusals, those of the methods as well, are counted and logged by it.
+// Guard stands before every method. A call is admitted when its head has arrived, and one that is not gets its answer
+// before any of its request is read. All refusals, those of the methods as well, are counted and logged by it.
 type Guard struct {
 	access  *access.Control
 	logger  *slog.Logger
@@ -40,9 +41,6 @@ func NewGuard(control *access.Control, logger *slog.Logger, metrics prometheus.R
 		}, []string{"reason"}),
 	}
 	metrics.MustRegister(g.refused)
-	for _, code := range []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted} {
-		g.refused.WithLabelValues(refusalOf(code)) // 0 until there is one
-	}
 	// A series that begins with its first refusal has no increase that an alert could see.
 	for _, code := range []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.ResourceExhausted} {
 		g.refused.WithLabelValues(refusalOf(code))
@@ -50,27 +48,86 @@ func NewGuard(control *access.Control, logger *slog.Logger, metrics prometheus.R
 	return g
 }
 
-// Options returns what a gRPC server needs to be guarded.
+// Options returns what a gRPC server needs to be guarded. Its services must be registered through Registrar.
 func (g *Guard) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.InTapHandle(g.tap),
-		grpc.ChainUnaryInterceptor(g.unary),
-		grpc.ChainStreamInterceptor(g.stream),
+		grpc.StreamInterceptor(g.guard),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			return status.Error(codes.Unimplemented, "there is no such method here")
+		}),
 	}
 }
 
+// Registrar returns the way to register services with a guarded server. It makes streams of their unary methods, as an
+// interceptor of unary calls comes only behind the request: who is refused could send it without end.
+func (g *Guard) Registrar(server grpc.ServiceRegistrar) grpc.ServiceRegistrar {
+	return registrar{server, g}
+}
+
+type registrar struct {
+	grpc.ServiceRegistrar
+
+	guard *Guard
+}
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r registrar) RegisterService(desc *grpc.ServiceDesc, service any) {
+	guarded := *desc
+	guarded.Methods, guarded.Streams = nil, slices.Clone(desc.Streams)
+	for _, method := range desc.Methods {
+		guarded.Streams = append(guarded.Streams, grpc.StreamDesc{
+			StreamName: method.MethodName,
+			Handler:    r.guard.unary("/"+desc.ServiceName+"/"+method.MethodName, method.Handler),
+		})
+	}
+	r.ServiceRegistrar.RegisterService(&guarded, service)
+}
+
+// unary serves a method in the form of a stream. One without streaming in its description passes no interceptor.
+func (g *Guard) unary(method string, handler grpc.MethodHandler) grpc.StreamHandler {
+	info := &grpc.StreamServerInfo{FullMethod: method}
+	return func(service any, stream grpc.ServerStream) error {
+		return g.guard(service, stream, info, func(service any, stream grpc.ServerStream) error {
+			response, err := handler(service, stream.Context(), stream.RecvMsg, nil)
+			if err != nil {
+				return err
+			}
+			return stream.SendMsg(response)
+		})
+	}
+}
+
+// tap admits a call. Its context is the one that the transport works with, so that the end of an admission interrupts
+// all the call does. It must refuse nothing by itself: grpc-go would never free the timer of the deadline that the
+// client has chosen.
 func (g *Guard) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	caller, remote := callerOf(ctx, info)
+	ctx = context.WithValue(ctx, remoteKey{}, remote)
 	admitted, err := g.access.Admit(ctx, info.FullMethodName, caller)
 	if err != nil {
-		err = classify(err)
-		g.note(ctx, info.FullMethodName, remote, err)
-		return ctx, err
+		return context.WithValue(ctx, refusalKey{}, classify(err)), nil
 	}
-	return context.WithValue(admitted, remoteKey{}, remote), nil
+	return admitted, nil
 }
 
-type remoteKey struct{}
+// remoteKey and refusalKey are those of the caller's address, and of the error of a call that was not admitted.
+type (
+	remoteKey  struct{}
+	refusalKey struct{}
+)
+
+// guard answers a call that was not admitted, and notes what is refused.
+func (g *Guard) guard(
+	service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
+) error {
+	err, refused := stream.Context().Value(refusalKey{}).(error)
+	if !refused {
+		err = next(service, stream)
+	}
+	g.note(stream.Context(), info.FullMethod, err)
+	return err
+}
 
 // callerOf says how a call presents itself, and where it comes from.
 func callerOf(ctx context.Context, info *tap.Info) (caller access.Caller, remote string) {
@@ -90,29 +147,8 @@ func callerOf(ctx context.Context, info *tap.Info) (caller access.Caller, remote
 	return caller, p.Addr.String()
 }
 
-func (g *Guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	response, err := next(ctx, req)
-	g.noteFrom(ctx, info.FullMethod, err)
-	return response, err
-}
-
-func (g *Guard) stream(
-	service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
-) error {
-	err := next(service, stream)
-	g.noteFrom(stream.Context(), info.FullMethod, err)
-	return err
-}
-
-func (g *Guard) noteFrom(ctx context.Context, method string, err error) {
-	if err != nil {
-		remote, _ := ctx.Value(remoteKey{}).(string)
-		g.note(ctx, method, remote, err)
-	}
-}
-
 // note counts and logs a refusal, and no other error. The message is ours: it holds nothing that the caller sent.
-func (g *Guard) note(ctx context.Context, method, remote string, err error) {
+func (g *Guard) note(ctx context.Context, method string, err error) {
 	s := status.Convert(err)
 	reason := refusalOf(s.Code())
 	if reason == "" {
@@ -120,6 +156,7 @@ func (g *Guard) note(ctx context.Context, method, remote string, err error) {
 	}
 	g.refused.WithLabelValues(reason).Inc()
 	if g.lines.Allow() {
+		remote, _ := ctx.Value(remoteKey{}).(string)
 		g.logger.WarnContext(ctx, "call refused", "method", method, "remote", remote,
 			"principal", access.PrincipalOf(ctx).Name, "reason", reason, "message", s.Message())
 	}
