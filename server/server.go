@@ -192,7 +192,7 @@ func (s *Server) buildHTTP() error {
 		return err
 	}
 	s.http = &http.Server{
-		Handler:           s.partWhenClosing(s.probes.handle(s.gateway)),
+		Handler:           gateway.Bodiless(s.partWhenClosing(s.probes.handle(s.gateway))),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -217,7 +217,7 @@ func (s *Server) buildMetrics() {
 	s.metrics.MustRegister(s.events, newJournalCollector(s.journal, s.hub, s.probes))
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	s.metricsHTTP = &http.Server{
-		Handler:           s.probes.handle(metrics),
+		Handler:           gateway.Bodiless(s.probes.handle(metrics)),
 		ReadHeaderTimeout: headerTimeout,
 	}
 }

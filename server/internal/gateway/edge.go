@@ -53,6 +53,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	default:
+		leaveBody(w, r)
 		e.refuse(ctx, w, callback.Refuse(deskbridgev1.CallbackErrorCode_CALLBACK_ERROR_CODE_OVERLOADED, nil))
 		return
 	}
@@ -62,6 +63,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := e.admit(r, query); err != nil {
+		leaveBody(w, r)
 		e.refuse(ctx, w, err)
 		return
 	}

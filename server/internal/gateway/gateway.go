@@ -99,8 +99,8 @@ func New(config Config) (*Gateway, error) {
 	mux.Handle(CallbackPath, traced(edge, config.Traces))
 	mux.HandleFunc("/v1/callbacks/", edge.notFound)
 	streams := &eventStreams{client: client, mux: events, sendTimeout: config.SendTimeout}
-	mux.Handle("GET "+SubscribePath, bodiless(textOnly(events, streams)))
-	mux.Handle("/", bodiless(textOnly(events, events)))
+	mux.Handle("GET "+SubscribePath, textOnly(events, streams))
+	mux.Handle("/", textOnly(events, events))
 	return &Gateway{Handler: IdentifyRequests(mux), edge: edge}, nil
 }
 
@@ -128,15 +128,4 @@ func traced(next http.Handler, provider trace.TracerProvider) http.Handler {
 	return otelhttp.NewHandler(next, "callback", otelhttp.WithTracerProvider(provider),
 		otelhttp.WithPropagators(propagation.TraceContext{}),
 		otelhttp.WithSpanNameFormatter(func(name string, _ *http.Request) string { return name }))
-}
-
-// bodiless doesn't wait for a body, as no method here has one. net/http would, without end, before it answers.
-func bodiless(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
 }
