@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
 
@@ -79,10 +79,24 @@ def abort(context: grpc.ServicerContext, code: grpc.StatusCode, detail: v1.Error
 
 
 class ScriptedBridge(SessionEventServiceServicer):
-    """Answers each Subscribe call with the next script, and the calls after the last with that one again."""
+    """Answers each Subscribe call with the next script, and the calls after the last with that one again.
 
-    def __init__(self, *scripts: Script, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> None:
+    named: for subscriptions of these names, however often they call.
+    """
+
+    def __init__(
+        self,
+        *scripts: Script,
+        named: Mapping[str, Script] | None = None,
+        port: int = 0,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         self.scripts = scripts
+        self.named = named or {}
+        self.may_answer = threading.Event()
+        """Unset, unary calls wait."""
+        self.may_answer.set()
+        self.unary_calls = 0
         self.requests: list[v1.SubscribeRequest] = []
         self.tokens: list[str | bytes] = []
         self.open_streams = 0
@@ -101,7 +115,12 @@ class ScriptedBridge(SessionEventServiceServicer):
         """The cursors that streams were opened after."""
         return [request.after_cursor for request in self.requests]
 
+    def count(self, name: str) -> int:
+        """How often the subscription of a name has called."""
+        return sum(request.name == name for request in tuple(self.requests))
+
     def stop(self) -> None:
+        self.may_answer.set()
         self._server.stop(None).wait()
 
     def Subscribe(  # noqa: N802
@@ -128,6 +147,8 @@ class ScriptedBridge(SessionEventServiceServicer):
     def GetJournalInfo(  # noqa: N802
         self, request: v1.GetJournalInfoRequest, context: grpc.ServicerContext
     ) -> v1.GetJournalInfoResponse:
+        self.unary_calls += 1
+        self.may_answer.wait()
         detail = v1.ErrorDetail(reason=v1.ERROR_REASON_JOURNAL_UNAVAILABLE)
         abort(context, grpc.StatusCode.UNAVAILABLE, detail)
         raise AssertionError("abort raises")
@@ -137,6 +158,8 @@ class ScriptedBridge(SessionEventServiceServicer):
             self.open_streams += 1
             self.requests.append(request)
             self.tokens += [value for key, value in context.invocation_metadata() if key == "authorization"]
+            if request.name in self.named:
+                return self.named[request.name]
             return self.scripts[min(len(self.requests), len(self.scripts)) - 1]
 
     def _end(self, ended: threading.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,40 @@ def test_subscriptions_share_a_client(serve: Serve) -> None:
                 return [event.position async for event in client.subscribe(stop_when_caught_up=True)]
 
             assert await asyncio.gather(*[collect() for _ in range(10)]) == [[1, 2]] * 10
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("trouble", [cut(), stalls()], ids=["refused", "silent"])
+def test_trouble_of_one_subscription_disturbs_no_other_call(serve: Serve, trouble: Script) -> None:
+    bridge = serve(named={"well": stalls(opened(0, 1), batch(1)), "in trouble": trouble})
+    bridge.may_answer.clear()
+    causes: list[deskbridge.DeskbridgeError] = []
+
+    async def run() -> None:
+        async with deskbridge.Client(bridge.address) as client:
+
+            async def follow(name: str, interval: float, hooks: deskbridge.Hooks | None = None) -> None:
+                async for _ in client.subscribe(
+                    name=name, heartbeat_interval=datetime.timedelta(seconds=interval), hooks=hooks
+                ):
+                    pass
+
+            hooks = deskbridge.Hooks(reconnecting=lambda cause, _: causes.append(cause))
+            well = asyncio.ensure_future(follow("well", 60, hooks))
+            call = asyncio.ensure_future(client.get_journal_info())
+            await until(lambda: bridge.count("well") == 1 and bridge.unary_calls == 1)
+            in_trouble = asyncio.ensure_future(follow("in trouble", 0.1))
+            await until(lambda: bridge.count("in trouble") >= 3)
+            bridge.may_answer.set()
+            with pytest.raises(deskbridge.DeskbridgeError) as raised:
+                await call
+            assert raised.value.reason == v1.ERROR_REASON_JOURNAL_UNAVAILABLE
+            assert (causes, bridge.count("well")) == ([], 1)
+            for task in (well, in_trouble):
+                task.cancel()
+            await asyncio.wait({well, in_trouble})
+            await is_quiet(bridge)
 
     asyncio.run(run())
 

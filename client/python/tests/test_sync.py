@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +13,13 @@ import deskbridge
 from conftest import Serve
 from deskbridge import v1
 from scripted import Script, at, batch, cut, opened, stalls
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def watchdogs() -> list[threading.Thread]:
@@ -39,6 +48,43 @@ def test_close_in_another_thread_ends_the_subscription(serve: Serve, script: Scr
         client.get_journal_info()
     client.close()
     assert watchdogs() == []
+
+
+@pytest.mark.parametrize("trouble", [cut(), stalls()], ids=["refused", "silent"])
+def test_trouble_of_one_subscription_disturbs_no_other_call(serve: Serve, trouble: Script) -> None:
+    bridge = serve(named={"well": stalls(opened(0, 1), batch(1)), "in trouble": trouble})
+    bridge.may_answer.clear()
+    causes: list[deskbridge.DeskbridgeError] = []
+    answers: list[v1.ErrorReason.ValueType] = []
+    with deskbridge.SyncClient(bridge.address) as client:
+
+        def follow(name: str, interval: float, hooks: deskbridge.Hooks | None = None) -> None:
+            with pytest.raises(deskbridge.ClosedError):
+                for _ in client.subscribe(
+                    name=name, heartbeat_interval=datetime.timedelta(seconds=interval), hooks=hooks
+                ):
+                    pass
+
+        def call() -> None:
+            with pytest.raises(deskbridge.DeskbridgeError) as raised:
+                client.get_journal_info()
+            answers.append(raised.value.reason)
+
+        hooks = deskbridge.Hooks(reconnecting=lambda cause, _: causes.append(cause))
+        well = threading.Thread(target=follow, args=("well", 60, hooks))
+        in_trouble = threading.Thread(target=follow, args=("in trouble", 0.1))
+        calling = threading.Thread(target=call)
+        well.start()
+        calling.start()
+        until(lambda: bridge.count("well") == 1 and bridge.unary_calls == 1)
+        in_trouble.start()
+        until(lambda: bridge.count("in trouble") >= 3)
+        bridge.may_answer.set()
+        calling.join()
+        assert answers == [v1.ERROR_REASON_JOURNAL_UNAVAILABLE]
+        assert (causes, bridge.count("well")) == ([], 1)
+    well.join()
+    in_trouble.join()
 
 
 def test_left_loop_has_ended(serve: Serve) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from deskbridge.channel import Endpoint, Metadata, bearer
+from deskbridge.channels import Channels
 from deskbridge.errors import ClosedError, DeskbridgeError, SilentError, ended, from_rpc, unavailable
 from deskbridge.v1.session_event_service_pb2 import SubscribeRequest, SubscribeResponse
 from deskbridge.v1.session_event_service_pb2_grpc import SessionEventServiceStub
@@ -68,41 +69,45 @@ class Connection:
     """Dials when first used. Used on one event loop."""
 
     def __init__(self, endpoint: Endpoint, token: Token | None) -> None:
-        self._endpoint = endpoint
         self._token = token
-        self._channel: grpc.aio.Channel | None = None
+        self._channels = Channels(endpoint.async_channel)
         self._closed = asyncio.Event()
 
     async def close(self) -> None:
         """Ends all calls."""
         self._closed.set()
-        if self._channel is not None:
-            await self._channel.close()
+        for channel in self._channels:
+            await channel.close()
 
     async def open_stream(self, request: SubscribeRequest, patience: float) -> Stream:
         """Starts a call. Takes time only where the token has to be waited for, and then at most so many seconds."""
         metadata = await self._metadata(patience)
-        channel = self._connected()
+        channel = self._begin()
         return Stream(channel, _service(channel).Subscribe(request, metadata=metadata))
+
+    async def close_stream(self, stream: Stream) -> None:
+        stream.cancel()
+        await self._end(stream.channel)
 
     async def call(
         self, make: Callable[[SessionEventServiceAsyncStub, Metadata], Awaitable[T]], timeout: float | None
     ) -> T:
         """Makes a unary call, after at most so many seconds for the token."""
         metadata = await self._metadata(timeout)
+        channel = self._begin()
         try:
-            return await make(_service(self._connected()), metadata)
+            return await make(_service(channel), metadata)
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error) from None
         except asyncio.CancelledError:
             self.check_open()
             raise
+        finally:
+            await self._end(channel)
 
-    async def replace(self, dead: grpc.aio.Channel) -> None:
-        """Has the next call dial anew, unless another subscription has done so already."""
-        if self._channel is dead:
-            self._channel = None
-            await dead.close()  # ends the calls of others on it, which are as dead
+    def retire(self, dead: grpc.aio.Channel) -> None:
+        """Has the next call dial anew. The calls that are on the channel stay there."""
+        self._channels.retire(dead)
 
     def check_open(self) -> None:
         if self._closed.is_set():
@@ -114,11 +119,13 @@ class Connection:
             await asyncio.wait_for(self._closed.wait(), seconds)
         self.check_open()
 
-    def _connected(self) -> grpc.aio.Channel:
+    def _begin(self) -> grpc.aio.Channel:
         self.check_open()
-        if self._channel is None:
-            self._channel = self._endpoint.async_channel()
-        return self._channel
+        return self._channels.begin()
+
+    async def _end(self, channel: grpc.aio.Channel) -> None:
+        if self._channels.end(channel):
+            await channel.close()
 
     async def _metadata(self, timeout: float | None) -> Metadata:
         if self._token is None:

@@ -125,7 +125,7 @@ class SubscriptionState:
         return delay
 
     def is_dead(self, cause: DeskbridgeError) -> bool:
-        """Whether the connection must be replaced, for it is dead or can't be made.
+        """Whether the next attempt needs a connection of its own, for this one is dead or can't be made.
 
         One whose far end vanished without a word looks healthy for as long as TCP keeps trying: a new stream on it
         would be as silent as the old one. And one that could not be made waits out gRPC's own backoff, and fails all

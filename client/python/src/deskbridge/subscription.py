@@ -104,8 +104,10 @@ async def _deliver(
             state.passed(response)
             await saver.save()
     finally:
-        streams.cancel()
-        await asyncio.wait_for(saver.save(), _FINAL_SAVE_TIMEOUT)
+        try:
+            await streams.close()
+        finally:
+            await asyncio.wait_for(saver.save(), _FINAL_SAVE_TIMEOUT)
 
 
 class _Streams:
@@ -122,7 +124,7 @@ class _Streams:
             try:
                 return await self._receive()
             except DeskbridgeError as cause:
-                self._stream = None
+                await self.close()
                 self._connection.check_open()
                 delay = self._state.ended(cause)
             await self._connection.pause(delay)
@@ -135,12 +137,13 @@ class _Streams:
             return await self._stream.receive(patience)
         except DeskbridgeError as cause:
             if self._state.is_dead(cause):
-                await self._connection.replace(self._stream.channel)
+                self._connection.retire(self._stream.channel)
             raise
 
-    def cancel(self) -> None:
-        if self._stream is not None:
-            self._stream.cancel()
+    async def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await self._connection.close_stream(stream)
 
 
 class _Saver:

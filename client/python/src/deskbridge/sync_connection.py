@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import grpc
 
 from deskbridge.channel import Endpoint, Metadata, bearer
+from deskbridge.channels import Channels
 from deskbridge.errors import ClosedError, SilentError, ended, from_rpc, unavailable
 from deskbridge.v1.session_event_service_pb2 import SubscribeRequest, SubscribeResponse
 from deskbridge.v1.session_event_service_pb2_grpc import SessionEventServiceStub
@@ -71,44 +72,49 @@ class SyncConnection:
     """Dials when first used. Threads may share it."""
 
     def __init__(self, endpoint: Endpoint, token: str | Callable[[], str] | None) -> None:
-        self._endpoint = endpoint
         self._token = token
         self._lock = threading.Lock()
-        self._channel: grpc.Channel | None = None
+        self._channels = Channels(endpoint.channel)
         self._closed = threading.Event()
 
     def close(self) -> None:
         """Ends all calls, in whichever thread."""
         with self._lock:
             self._closed.set()
-            if self._channel is not None:
-                self._channel.close()
+            for channel in self._channels:
+                channel.close()
 
     def open_stream(self, request: SubscribeRequest, patience: float) -> SyncStream:
         """Starts a call, without waiting for the bridge. Cuts it when it is silent for so many seconds."""
         metadata = self._metadata()
-        channel = self._connected()
+        channel = self._begin()
         try:
             call: SubscribeCall = SessionEventServiceStub(channel).Subscribe(request, metadata=metadata)
-        except ValueError as error:  # the channel was closed a moment ago
+        except ValueError as error:  # the client was closed a moment ago
+            self._end(channel)
             raise unavailable(str(error)) from None
         return SyncStream(channel, call, patience)
+
+    def close_stream(self, stream: SyncStream) -> None:
+        stream.close()
+        self._end(stream.channel)
 
     def call(self, make: Callable[[SessionEventServiceStub, Metadata], T]) -> T:
         """Makes a unary call."""
         metadata = self._metadata()
+        channel = self._begin()
         try:
-            return make(SessionEventServiceStub(self._connected()), metadata)
+            return make(SessionEventServiceStub(channel), metadata)
         except (grpc.RpcError, ValueError) as error:
             self.check_open()
             raise from_rpc(error) if isinstance(error, grpc.RpcError) else error from None
+        finally:
+            self._end(channel)
 
-    def replace(self, dead: grpc.Channel) -> None:
-        """Has the next call dial anew, unless another subscription has done so already."""
+    def retire(self, dead: grpc.Channel) -> None:
+        """Has the next call dial anew. The calls that are on the channel stay there."""
         with self._lock:
-            if self._channel is dead:
-                self._channel = None
-                dead.close()  # ends the calls of others on it, which are as dead
+            self._channels.retire(dead)
 
     def check_open(self) -> None:
         if self._closed.is_set():
@@ -119,12 +125,16 @@ class SyncConnection:
         self._closed.wait(seconds)
         self.check_open()
 
-    def _connected(self) -> grpc.Channel:
+    def _begin(self) -> grpc.Channel:
         with self._lock:
             self.check_open()
-            if self._channel is None:
-                self._channel = self._endpoint.channel()
-            return self._channel
+            return self._channels.begin()
+
+    def _end(self, channel: grpc.Channel) -> None:
+        with self._lock:
+            is_unused = self._channels.end(channel)
+        if is_unused:
+            channel.close()
 
     def _metadata(self) -> Metadata:
         if self._token is None:

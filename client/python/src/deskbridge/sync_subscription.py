@@ -60,13 +60,13 @@ class _Streams:
             return self._stream.receive()
         except DeskbridgeError as cause:
             if self._state.is_dead(cause):
-                self._connection.replace(self._stream.channel)
+                self._connection.retire(self._stream.channel)
             raise
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._connection.close_stream(stream)
 
 
 class _Saver:
