@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -201,6 +202,17 @@ func collect(
 		positions = append(positions, event.GetPosition())
 	}
 	return positions, nil
+}
+
+// follow ranges until the context is cancelled.
+func follow(
+	ctx context.Context, t *testing.T, bridge *client.Client, request *subscribeRequest, options ...client.SubscribeOption,
+) {
+	for _, err := range bridge.Subscribe(ctx, request, options...) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
 }
 
 // reconnects records what Hooks.Reconnecting is told.

@@ -21,6 +21,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,8 +65,10 @@ type Client struct {
 	dial   func() (*grpc.ClientConn, error)
 	closed chan struct{}
 
-	mu   sync.Mutex
-	conn *grpc.ClientConn
+	mu      sync.Mutex // guards what follows
+	current *connection
+	// retired are the connections that were replaced, until their last call has ended.
+	retired map[*connection]struct{}
 }
 
 var _ grpc.ClientConnInterface = (*Client)(nil)
@@ -83,7 +86,10 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: Config.Address: %w", err)
 	}
-	return &Client{dial: dial, conn: conn, closed: make(chan struct{})}, nil
+	return &Client{
+		dial: dial, closed: make(chan struct{}),
+		current: &connection{ClientConn: conn}, retired: map[*connection]struct{}{},
+	}, nil
 }
 
 // Close ends all calls and subscriptions with ErrClosed. Closing again does nothing.
@@ -94,20 +100,40 @@ func (c *Client) Close() error {
 		return nil
 	}
 	close(c.closed)
-	return c.conn.Close()
+	err := c.current.Close()
+	for conn := range c.retired {
+		err = errors.Join(err, conn.Close())
+	}
+	return err
 }
 
 // Invoke makes a unary call for generated code.
 func (c *Client) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
-	return asError(c.connection().Invoke(ctx, method, args, reply, options...))
+	conn := c.begin()
+	defer c.end(conn)
+	return c.callError(conn.Invoke(ctx, method, args, reply, options...))
 }
 
 // NewStream opens a stream for generated code. Such a stream has none of what Subscribe adds.
 func (c *Client) NewStream(
 	ctx context.Context, desc *grpc.StreamDesc, method string, options ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	stream, err := c.connection().NewStream(ctx, desc, method, options...)
-	return stream, asError(err)
+	conn := c.begin()
+	end := sync.OnceFunc(func() { c.end(conn) })
+	options = append(slices.Clip(options), grpc.OnFinish(func(error) { end() }))
+	stream, err := conn.NewStream(ctx, desc, method, options...)
+	if err != nil {
+		end()
+	}
+	return stream, c.callError(err)
+}
+
+// callError adds to an error of gRPC that it is from a closed client.
+func (c *Client) callError(err error) error {
+	if err != nil && c.isClosed() {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return asError(err)
 }
 
 func (c *Client) isClosed() bool {
@@ -117,32 +143,6 @@ func (c *Client) isClosed() bool {
 	default:
 		return false
 	}
-}
-
-func (c *Client) connection() *grpc.ClientConn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.conn
-}
-
-// abandon replaces a connection that is dead or can't be made, unless another subscription has done so already.
-//
-// A connection whose far end vanished without a word looks healthy for as long as TCP keeps trying: a new stream on it
-// would be as silent as the old one. And one that could not be made waits out gRPC's own backoff, and fails all calls
-// meanwhile, although the bridge may be back. With a new one the next attempt dials at once, at the pace of our backoff
-// alone.
-func (c *Client) abandon(conn *grpc.ClientConn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != conn || c.isClosed() {
-		return
-	}
-	fresh, err := c.dial()
-	if err != nil {
-		return // can't happen, as New dialed the same; the old one still reconnects by itself
-	}
-	c.conn = fresh
-	_ = conn.Close() // ends the calls of others on it, which are as dead
 }
 
 func dialOptions(config Config) []grpc.DialOption {

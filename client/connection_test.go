@@ -220,6 +220,81 @@ func TestSubscriptionsShareAConnection(t *testing.T) {
 	}
 }
 
+// A subscription in trouble looks for a connection of its own: that of the others may be well.
+func TestTroubleOfOneSubscriptionDisturbsNoOtherCall(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]script{"refused": plays(unavailable()), "silent": stalls()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bridge := &scriptedBridge{scripts: []script{stalls(opened(0, 1), batch(1)), trouble}}
+				c := serveInMemory(t, bridge)
+				ctx, cancel := context.WithCancel(t.Context())
+				var well reconnects
+				var following sync.WaitGroup
+				defer following.Wait()
+				defer cancel()
+				following.Go(func() {
+					request := &subscribeRequest{HeartbeatInterval: durationpb.New(time.Hour)}
+					follow(ctx, t, c, request, client.WithHooks(well.hooks()))
+				})
+				synctest.Wait()
+				following.Go(func() {
+					follow(ctx, t, c, &subscribeRequest{HeartbeatInterval: durationpb.New(time.Second)})
+				})
+				time.Sleep(20 * time.Second)
+				if n := len(bridge.seen()); n < 4 {
+					t.Errorf("%d calls: the one in trouble did not try again", n)
+				}
+				cancel()
+				following.Wait()
+				if len(well.causes) > 0 {
+					t.Errorf("another subscription reconnected because of %v", well.causes)
+				}
+			})
+		})
+	}
+}
+
+// While a connection is being made, all calls wait for it: those of others must not end with one that gives up.
+func TestCancelledSubscriptionLeavesOtherCallsAlone(t *testing.T) {
+	t.Parallel()
+	listener := &vanishing{Listener: listen(t, "127.0.0.1:0")} // nobody accepts yet
+	calling := make(chan struct{})
+	c := newClient(t, client.Config{
+		Address: listener.Addr().String(),
+		DialOptions: []grpc.DialOption{grpc.WithUnaryInterceptor(func(
+			ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker,
+			options ...grpc.CallOption,
+		) error {
+			close(calling)
+			return invoke(ctx, method, request, reply, conn, options...)
+		})},
+	})
+	called := make(chan error, 1)
+	go func() {
+		service := deskbridgev1.NewSessionEventServiceClient(c)
+		_, err := service.GetJournalInfo(context.Background(), &deskbridgev1.GetJournalInfoRequest{})
+		called <- err
+	}()
+	<-calling
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	for _, err := range c.Subscribe(ctx, nil) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+	}
+	serve(t, &scriptedBridge{}, listener)
+	e, ok := errors.AsType[*client.Error](<-called)
+	if !ok || e.Reason != deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE {
+		t.Errorf("a call of another ended with %v", e)
+	}
+	if n := listener.accepted(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 func TestGeneratedCodeUsesTheClient(t *testing.T) {
 	t.Parallel()
 	listener := listen(t, "127.0.0.1:0")
@@ -263,7 +338,7 @@ func TestCloseTwice(t *testing.T) {
 		t.Error(err)
 	}
 	err := c.Invoke(context.Background(), "/any/method", &subscribeRequest{}, &subscribeResponse{})
-	if status.Code(err) != codes.Canceled {
+	if !errors.Is(err, client.ErrClosed) || status.Code(err) != codes.Canceled {
 		t.Errorf("a call after Close ended with %v", err)
 	}
 }

@@ -29,10 +29,11 @@ const (
 
 // follow opens a stream and consumes it to its end, which is the error. wait is how long the bridge asked to wait
 // before the next stream; 0 when it did not ask.
-func (s *subscription) follow(ctx context.Context) (wait time.Duration, end error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (s *subscription) follow(parent context.Context) (wait time.Duration, end error) {
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	conn := s.client.connection()
+	conn := s.client.begin()
+	defer s.client.end(conn)
 	guard := newWatchdog(s.request.GetHeartbeatInterval().AsDuration(), cancel)
 	defer guard.stop()
 	stream, end := openStream(ctx, conn, guard, s.nextRequest())
@@ -47,8 +48,9 @@ func (s *subscription) follow(ctx context.Context) (wait time.Duration, end erro
 		end = s.consume(ctx, response)
 	}
 	// A call fails for want of a connection a moment before the connection's state says so.
-	if neverMade := stream == nil && conn.GetState() != connectivity.Ready; neverMade || errors.Is(end, ErrSilent) {
-		s.client.abandon(conn)
+	neverMade := stream == nil && conn.GetState() != connectivity.Ready
+	if parent.Err() == nil && (neverMade || errors.Is(end, ErrSilent)) {
+		s.client.replace(conn)
 	}
 	return wait, end
 }
@@ -61,7 +63,7 @@ type guardedStream struct {
 
 // openStream does not wait for the bridge once there is a connection: the first receive does.
 func openStream(
-	ctx context.Context, conn *grpc.ClientConn, guard *watchdog, request *deskbridgev1.SubscribeRequest,
+	ctx context.Context, conn *connection, guard *watchdog, request *deskbridgev1.SubscribeRequest,
 ) (*guardedStream, error) {
 	guard.start()
 	defer guard.stop()
