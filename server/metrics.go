@@ -94,6 +94,25 @@ func collectBounds(gauge func(name string, value float64), bounds journal.Bounds
 	}
 }
 
+// newFileMetrics tell of the files that are read again when they change, by the setting that names them.
+func newFileMetrics(metrics prometheus.Registerer) *prometheus.GaugeVec {
+	stale := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "deskbridge_file_stale",
+		Help: "1 when a file was changed and can't be used: what was read before stays in force. The files of TLS count as " +
+			"one.",
+	}, []string{"setting"})
+	metrics.MustRegister(stale)
+	return stale
+}
+
+// registerExpiry tells until when the certificate in force is good.
+func registerExpiry(metrics prometheus.Registerer, c *certificates) {
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "deskbridge_tls_certificate_expiry_timestamp_seconds",
+		Help: "When the certificate of the listeners expires, as Unix time. Without TLS it is missing.",
+	}, func() float64 { return float64(c.current.Load().Certificates[0].Leaf.NotAfter.Unix()) }))
+}
+
 func number(yes bool) float64 {
 	if yes {
 		return 1

@@ -27,11 +27,30 @@ const (
 func (b *bridge) scrape() map[string]*dto.MetricFamily {
 	b.t.Helper()
 	_, text := b.get(b.MetricsAddr(), "/metrics")
+	return parseMetrics(b.t, text)
+}
+
+func (s *secured) scrape(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	_, text := s.refusals(t)
+	return parseMetrics(t, text)
+}
+
+func parseMetrics(t *testing.T, text string) map[string]*dto.MetricFamily {
+	t.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
+	return families
+}
+
+// everyFamily is what a bridge at work tells, and what one with TLS and access control tells besides.
+func everyFamily(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	families := startSecured(t, principals()).scrape(t)
+	maps.Copy(families, startBusy(t).scrape())
 	return families
 }
 
@@ -140,7 +159,7 @@ var (
 // TestDashboardAndAlertsUseWhatIsMeasured holds each name, and each label's value, to a bridge at work.
 func TestDashboardAndAlertsUseWhatIsMeasured(t *testing.T) {
 	t.Parallel()
-	families := startBusy(t).scrape()
+	families := everyFamily(t)
 	used := map[string]bool{}
 	expressions := readDashboard(t)
 	for _, rule := range readAlerts(t) {
@@ -207,7 +226,7 @@ func choices(pattern string) (all []string) {
 // test ./server -update rewrites them.
 func TestOperationsListsEveryMetric(t *testing.T) {
 	t.Parallel()
-	families := startBusy(t).scrape()
+	families := everyFamily(t)
 	var table strings.Builder
 	table.WriteString("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n")
 	for _, name := range slices.Sorted(maps.Keys(families)) {

@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -127,10 +130,13 @@ func TestUselessFileChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := startSecured(t, principals())
 	unaffected := s.watch(t, "masked")
+	s.awaitStale(t, 0)
 	writeFile(t, s.config.Access, []byte("principals: [nonsense"))
 	s.awaitLog(t, "stays in force")
+	s.awaitStale(t, 1)
 	writeFile(t, s.config.Access, []byte(strings.Replace(principals(), "content: true", "content: false", 1)))
 	s.awaitLog(t, "read again what has changed")
+	s.awaitStale(t, 0)
 
 	s.fill()
 	for {
@@ -149,13 +155,27 @@ func (s *secured) awaitLog(t *testing.T, text string) {
 	}
 }
 
+// awaitStale waits until the metrics say so of the access file, and of no other.
+func (s *secured) awaitStale(t *testing.T, want float64) {
+	t.Helper()
+	wanted := map[string]float64{"setting=access-file": want, "setting=callback-token-file": 0, "setting=tls-cert-file": 0}
+	eventually(t, fmt.Sprintf("deskbridge_file_stale has %v", wanted), testDeadline, func() bool {
+		got := map[string]float64{}
+		for _, metric := range s.scrape(t)["deskbridge_file_stale"].GetMetric() {
+			got[labelsOf(metric)[0]] = metric.GetGauge().GetValue()
+		}
+		return maps.Equal(got, wanted)
+	})
+}
+
 // TestCertificateIsReloaded replaces the certificate, and the authority of the clients.
 func TestCertificateIsReloaded(t *testing.T) {
 	t.Parallel()
 	s := startSecured(t, principals())
 	old, renewed := s.ca, newAuthority(t)
 	writeFile(t, s.config.ClientCAs, renewed.pem())
-	renewed.writeServer(s.config.TLSCert, s.config.TLSKey)
+	expires := time.Now().Add(2 * time.Hour)
+	renewed.writeServer(s.config.TLSCert, s.config.TLSKey, func(c *x509.Certificate) { c.NotAfter = expires })
 	s.ca = renewed
 	for deadline := time.Now().Add(testDeadline); ; time.Sleep(50 * time.Millisecond) {
 		i := &intruder{secured: s, t: t, ctx: t.Context()}
@@ -173,6 +193,15 @@ func TestCertificateIsReloaded(t *testing.T) {
 	if outcome := secureGRPC(withCertificate(func(*intruder) *tls.Certificate { return old.client(dashboard) }))(i); outcome != "TLS" {
 		t.Errorf("a client of the old authority: %s", outcome)
 	}
+	if got := s.expiry(t); got != float64(expires.Unix()) {
+		t.Errorf("the metrics have an expiry of %.0f, want %d", got, expires.Unix())
+	}
+}
+
+// expiry is that of the certificate in force, as the metrics have it.
+func (s *secured) expiry(t *testing.T) float64 {
+	t.Helper()
+	return s.scrape(t)["deskbridge_tls_certificate_expiry_timestamp_seconds"].GetMetric()[0].GetGauge().GetValue()
 }
 
 // TestCallbackTokenIsReloaded replaces the webhook's token.

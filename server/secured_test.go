@@ -110,11 +110,14 @@ func (a *authority) client(uri string, changes ...func(*x509.Certificate)) *tls.
 }
 
 // writeServer writes a server's certificate for 127.0.0.1.
-func (a *authority) writeServer(certFile, keyFile string) {
+func (a *authority) writeServer(certFile, keyFile string, changes ...func(*x509.Certificate)) {
 	a.t.Helper()
 	certificate, key := a.issue(func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+		for _, change := range changes {
+			change(c)
+		}
 	})
 	writeFile(a.t, certFile, certificate)
 	writeFile(a.t, keyFile, key)

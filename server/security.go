@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -22,13 +23,19 @@ func (s *Server) secure() (err error) {
 	if err != nil {
 		return err
 	}
+	files := newFileMetrics(s.metrics)
 	if s.config.CallbackTokens != "" {
-		s.reloads = append(s.reloads, &reload{paths: []string{s.config.CallbackTokens}, load: s.loadCallbackTokens})
+		s.reloads = append(s.reloads, &reload{
+			paths: []string{s.config.CallbackTokens}, load: s.loadCallbackTokens,
+			stale: files.WithLabelValues("callback-token-file"),
+		})
 	}
 	s.handshakes = newHandshakes(s.logger, s.metrics)
 	s.access = access.NewControl(access.Open(), s.config.CallRate)
 	if s.config.Access != "" {
-		s.reloads = append(s.reloads, &reload{paths: []string{s.config.Access}, load: s.loadAccess})
+		s.reloads = append(s.reloads, &reload{
+			paths: []string{s.config.Access}, load: s.loadAccess, stale: files.WithLabelValues("access-file"),
+		})
 	}
 	if s.config.TLSCert != "" {
 		s.certificates = &certificates{
@@ -38,7 +45,10 @@ func (s *Server) secure() (err error) {
 		if s.config.ClientCAs != "" {
 			paths = append(paths, s.config.ClientCAs)
 		}
-		s.reloads = append(s.reloads, &reload{paths: paths, load: s.certificates.load})
+		s.reloads = append(s.reloads, &reload{
+			paths: paths, load: s.certificates.load, stale: files.WithLabelValues("tls-cert-file"),
+		})
+		registerExpiry(s.metrics, s.certificates)
 	}
 	for _, r := range s.reloads {
 		if _, err := r.ifChanged(); err != nil {
@@ -109,6 +119,7 @@ func (s *Server) reloadAll() {
 type reload struct {
 	paths []string
 	load  func() error
+	stale prometheus.Gauge // 1 while what is in force is not what the files hold
 	seen  [sha256.Size]byte
 }
 
@@ -121,6 +132,7 @@ func (r *reload) ifChanged() (changed bool, err error) {
 	}
 	r.seen = now
 	err = r.load()
+	r.stale.Set(number(err != nil))
 	return err == nil, err
 }
 

@@ -44,7 +44,9 @@ var alertCases = []struct {
 		deskbridge_streams_ended_total{reason="SLOW_READER"} 0x28 1 2
 		deskbridge_fell_behind_total 0x28 1 2
 		deskbridge_streams{state="live",transport="grpc"} 9x30
-		deskbridge_streams_limit 10x30`, nil},
+		deskbridge_streams_limit 10x30
+		deskbridge_file_stale{setting="access-file"} 0x28 1 1
+		deskbridge_tls_certificate_expiry_timestamp_seconds 606600x30`, nil},
 
 	{"down", `
 		up{job="deskbridge",instance="a"} 1x30
@@ -109,6 +111,14 @@ var alertCases = []struct {
 		deskbridge_streams{state="live",transport="grpc"} 6x30
 		deskbridge_streams{state="catching_up",transport="grpc"} 4x30
 		deskbridge_streams_limit 10x30`, []string{"DeskbridgeStreamsNearLimit"}},
+
+	{"stale file", `
+		deskbridge_file_stale{setting="access-file"} 0x27 1 1 1
+		deskbridge_file_stale{setting="tls-cert-file"} 0x30`, []string{"DeskbridgeFileStale"}},
+	{
+		"certificate", `deskbridge_tls_certificate_expiry_timestamp_seconds 606599x30`,
+		[]string{"DeskbridgeCertificateExpires"},
+	},
 }
 
 // up is of a bridge that is scraped, where a case doesn't say otherwise.
