@@ -32,7 +32,15 @@ func TestUnit(t *testing.T) {
 			}
 		}
 	}
+	for name, value := range environment {
+		if strings.Contains(value, "%d") || strings.Contains(value, "CREDENTIALS_DIRECTORY") {
+			t.Errorf("%s is a copy that systemd makes at the start: the bridge would not see a change", name)
+		}
+	}
 	config := parseSettings(t, environment)
+	if config.CallbackTokens == "" || config.Access == "" || config.TLSCert == "" {
+		t.Errorf("the unit lacks a token, an access file or a certificate: %q", environment)
+	}
 	if need := config.ShutdownDelay + config.DrainTimeout + closingTime; stop < need {
 		t.Errorf("TimeoutStopSec is %s, a shutdown may take %s", stop, need)
 	}
