@@ -131,6 +131,9 @@ func TestSettingsOfPods(t *testing.T) {
 	eachFile(t, func(t *testing.T, m *manifests) {
 		environment := m.environment(t)
 		config := parseSettings(t, environment)
+		if err := config.Validate(); err != nil || config.Insecure {
+			t.Errorf("settings are refused or insecure: %v", err)
+		}
 		grace := time.Duration(*m.pod.Spec.TerminationGracePeriodSeconds) * time.Second
 		if need := config.ShutdownDelay + config.DrainTimeout + closingTime; grace < need {
 			t.Errorf("terminationGracePeriodSeconds are %s, a shutdown may take %s", grace, need)

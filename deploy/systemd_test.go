@@ -38,8 +38,8 @@ func TestUnit(t *testing.T) {
 		}
 	}
 	config := parseSettings(t, environment)
-	if config.CallbackTokens == "" || config.Access == "" || config.TLSCert == "" {
-		t.Errorf("the unit lacks a token, an access file or a certificate: %q", environment)
+	if err := config.Validate(); err != nil || config.Insecure {
+		t.Errorf("settings are refused or insecure: %v", err)
 	}
 	if need := config.ShutdownDelay + config.DrainTimeout + closingTime; stop < need {
 		t.Errorf("TimeoutStopSec is %s, a shutdown may take %s", stop, need)

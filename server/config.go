@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ type Config struct {
 	Access    string `name:"access-file" type:"path" help:"YAML file of those who may read events: their tokens or certificates, and what each may read. Read again when it changes. None: everyone may read everything."`
 	CallRate  int    `name:"max-call-rate" default:"100" help:"Calls a second that a principal of the access file may make, event streams apart."`
 	MaxConns  int    `name:"max-connections" default:"16384" help:"Connections open at once at the HTTP and at the gRPC listener, each; more are closed at once."`
-	Insecure  bool   `name:"insecure" help:"Listen beyond loopback without TLS, or without an access file: anyone who reaches the port, or the network, can read everything."`
+	Insecure  bool   `name:"insecure" help:"Listen beyond loopback without TLS, or without an access file, or use NATS servers there without TLS: anyone who reaches the port, or the network, can read everything."`
 
 	SDKAppIDs       []string      `name:"sdk-app-id" help:"App whose callbacks are accepted (SdkAppid of the URL); repeatable. None: any app, on loopback only."`
 	CallbackTokens  string        `name:"callback-token-file" type:"path" help:"File with the token of the vendor's webhook authentication; a second line holds a second one, for rotation. Every callback must be signed with one of them then. Read again when it changes."`
@@ -48,9 +49,9 @@ type Config struct {
 	Retention    time.Duration `name:"retention" default:"720h" help:"Events older than this are trimmed. 0 keeps them for ever."`
 	MaxBytes     int64         `name:"max-bytes" default:"0" help:"The journal is trimmed from its oldest events to stay below this size in bytes. 0 sets no bound."`
 
-	NATSURL         string `name:"nats-url" help:"NATS servers with JetStream to keep the journal on, comma separated, so that several bridges share it. None: it is in the data directory."`
+	NATSURL         string `name:"nats-url" help:"NATS servers with JetStream to keep the journal on, comma separated, so that several bridges share it; with tls:// for TLS. None: it is in the data directory."`
 	NATSCredentials string `name:"nats-credentials-file" type:"path" help:"File with the JWT and the seed of a NATS user."`
-	NATSCA          string `name:"nats-ca-file" type:"path" help:"PEM file of the authorities that sign the certificates of the NATS servers. None: those of the system."`
+	NATSCA          string `name:"nats-ca-file" type:"path" help:"PEM file of the authorities that sign the certificates of the NATS servers, for TLS also without tls://. None: those of the system."`
 	NATSCert        string `name:"nats-cert-file" type:"path" help:"PEM file of the bridge's own certificate for the NATS servers."`
 	NATSKey         string `name:"nats-key-file" type:"path" help:"PEM file of that certificate's key."`
 	Replicas        int    `name:"replicas" default:"3" help:"NATS servers that keep each event: 1, 3 or 5. An event is stored when most of them have it."`
@@ -144,7 +145,7 @@ func (c *Config) validateSecurity() error {
 	return nil
 }
 
-// missingSecurity says what listeners beyond loopback lack.
+// missingSecurity says what listeners beyond loopback lack, and NATS servers there.
 func (c *Config) missingSecurity() []string {
 	var missing []string
 	for _, listener := range []struct{ name, addr string }{{"http", c.HTTPAddr}, {"grpc", c.GRPCAddr}} {
@@ -160,7 +161,35 @@ func (c *Config) missingSecurity() []string {
 				"anyone who reaches it can read every event", listener.name, listener.addr))
 		}
 	}
+	if c.natsInTheOpen() {
+		missing = append(missing, "--nats-url is not on loopback, and has neither tls:// nor a --nats-ca-file: "+
+			"what passes can be read and altered on the way") // without the URL, which may hold a password
+	}
 	return missing
+}
+
+// natsInTheOpen tells whether a NATS server is reached over a network without TLS. One URL with tls:// has the client
+// want it of all servers, and so has a file of authorities or a certificate.
+func (c *Config) natsInTheOpen() bool {
+	if c.NATSCA != "" || c.NATSCert != "" {
+		return false
+	}
+	beyond := false
+	for address := range strings.SplitSeq(c.NATSURL, ",") {
+		address = strings.TrimSpace(address)
+		if !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		server, err := url.Parse(address)
+		switch {
+		case err != nil || server.Host == "": // the client refuses it, or skips it
+		case server.Scheme == "tls" || server.Scheme == "wss":
+			return false
+		default:
+			beyond = beyond || !isLoopbackHost(server.Hostname())
+		}
+	}
+	return beyond
 }
 
 // readTokens reads a token a line. A file without a token is a mistake.
@@ -191,9 +220,10 @@ func (c *Config) callbackMode(signed bool) string {
 // isLoopback tells whether an address to listen on can be reached from this machine only.
 func isLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
+	return err == nil && isLoopbackHost(host)
+}
+
+func isLoopbackHost(host string) bool {
 	if host == "localhost" {
 		return true
 	}

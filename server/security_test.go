@@ -28,6 +28,12 @@ func TestBeyondLoopbackAsksForSecurity(t *testing.T) {
 		"HTTP, TLS only":      {func(c *server.Config) { c.HTTPAddr, c.TLSCert, c.TLSKey = "[::]:8080", "c", "k" }, "no --access-file"},
 		"certificate, no key": {func(c *server.Config) { c.TLSCert = "c" }, "need each other"},
 		"clients, no TLS":     {func(c *server.Config) { c.ClientCAs, c.Access = "c", "a" }, "--tls-client-ca-file needs"},
+		"NATS":                {func(c *server.Config) { c.NATSURL = "nats://127.0.0.1:1, nats://192.0.2.1:4222" }, "--nats-url is not on loopback"},
+		"NATS, no scheme":     {func(c *server.Config) { c.NATSURL = "nats-0.nats:4222" }, "--nats-url is not on loopback"},
+		"NATS on loopback":    {func(c *server.Config) { c.NATSURL = "nats://127.0.0.1:1,localhost:4222,nats://[::1]" }, ""},
+		"NATS, TLS":           {func(c *server.Config) { c.NATSURL = "tls://192.0.2.1:4222,192.0.2.2" }, ""},
+		"NATS, authorities":   {func(c *server.Config) { c.NATSURL, c.NATSCA = "nats://192.0.2.1:4222", "ca" }, ""},
+		"NATS, insecure":      {func(c *server.Config) { c.NATSURL, c.Insecure = "nats://192.0.2.1:4222", true }, ""},
 		"clients, no file":    {func(c *server.Config) { c.ClientCAs, c.TLSCert, c.TLSKey = "c", "c", "k" }, "--tls-client-ca-file needs"},
 	} {
 		config := signedConfig(t)
@@ -35,6 +41,19 @@ func TestBeyondLoopbackAsksForSecurity(t *testing.T) {
 		err := config.Validate()
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// TestErrorsHideTheNATSPassword: an URL may hold one.
+func TestErrorsHideTheNATSPassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"nats://user:PASSWORD@192.0.2.1", "user:PASSWORD@192.0.2.1:4222", "nats://PASSWORD@:x"} {
+		config := testConfig(t)
+		config.NATSURL = url
+		_, err := server.New(t.Context(), config, slog.New(slog.DiscardHandler))
+		if err == nil || strings.Contains(err.Error(), "PASSWORD") {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }
