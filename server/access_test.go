@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -357,7 +358,26 @@ func attempts() []attempt {
 		{"CEL: error as oracle", expression("masked", `1 / size(event.cloud_custom_data) > 0`), denied, false},
 		{"CEL: whole message", expression("masked", `event.message != Message{key: event.message.key}`), codes.InvalidArgument.String(), false},
 		{"CEL: whole callback", expression("masked", `event.callback == CallbackMetadata{client_ip: "`+ourWords+`"}`), codes.InvalidArgument.String(), false},
+		{"CEL: id", func(i *intruder) string {
+			for _, id := range i.ids { // who guesses the text of a message guesses this
+				if outcome := expression("masked", `event.id == "`+id+`"`)(i); outcome != ok {
+					return outcome
+				}
+			}
+			if strings.Contains(i.received.String(), `"events"`) {
+				return "it tells a right guess"
+			}
+			return ok
+		}, ok, false},
+		{"CEL: own id", func(i *intruder) string {
+			outcome := expression("masked", `event.id.startsWith("1-")`)(i)
+			if !strings.Contains(i.received.String(), `"events"`) {
+				return "it matches nothing"
+			}
+			return outcome
+		}, ok, false},
 		{"read mask: content", readMasked("cloud_custom_data"), denied, false},
+		{"read mask: id", readMasked("id", "session_id"), ok, false},
 		{"read mask: elements", readMasked("message.elements"), denied, false},
 		{"read mask: extra", readMasked("id", "extra_json"), denied, false},
 		{"read mask: address", readMasked("callback.client_ip"), denied, false},
@@ -480,6 +500,22 @@ func (s *secured) epoch() string {
 	return info.GetEpoch()
 }
 
+// readIDs are those of the events that crm may read, as it sees them.
+func (s *secured) readIDs() (ids []string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), testDeadline)
+	defer cancel()
+	timeline, err := deskbridgev1.NewSessionEventServiceClient(s.dial(s.t, s.clientTLS(nil))).ListSessionEvents(
+		metadata.AppendToOutgoingContext(ctx, as("crm")...), &deskbridgev1.ListSessionEventsRequest{SessionId: "ours"})
+	if err != nil || len(timeline.GetEvents()) != 2 {
+		s.t.Fatalf("%v, %v", timeline, err)
+	}
+	for _, event := range timeline.GetEvents() {
+		ids = append(ids, event.GetId())
+	}
+	return ids
+}
+
 // refuses tells whether an outcome is a refusal for which the bridge's own counters and log must have an entry.
 func refuses(outcome string) bool {
 	switch outcome {
@@ -494,6 +530,7 @@ func TestNobodyGetsMoreThanAllowed(t *testing.T) {
 	t.Parallel()
 	s := startSecured(t, principals())
 	s.fill()
+	s.ids = s.readIDs()
 	all := attempts()
 	if len(all) < 100 {
 		t.Fatalf("%d attempts only", len(all))
@@ -525,6 +562,9 @@ func (s *secured) suffer(t *testing.T, a attempt) {
 	received := i.received.String()
 	if strings.Contains(received, otherWords) || !a.mayRead && strings.Contains(received, ourWords) {
 		t.Errorf("it leaks: %s", received)
+	}
+	if !a.mayRead && slices.ContainsFunc(s.ids, func(id string) bool { return strings.Contains(received, id) }) {
+		t.Errorf("it tells the hash of what was written: %s", received)
 	}
 	if a.mayRead && !strings.Contains(received, ourWords) {
 		t.Errorf("what may be read is not there: %s", received)

@@ -204,6 +204,7 @@ type secured struct {
 	config server.Config
 	ca     *authority
 	log    *logText
+	ids    []string // of events whose content is ourWords
 }
 
 // startSecured runs a bridge with TLS, access control and signed callbacks until the test ends.

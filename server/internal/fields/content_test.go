@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
@@ -68,6 +69,7 @@ func TestOpenLeavesContentOut(t *testing.T) {
 	t.Parallel()
 	event := &deskbridgev1.SessionEvent{}
 	fillIn(event.ProtoReflect(), 6)
+	event.ReceiveTime = &timestamppb.Timestamp{Seconds: 1735689600, Nanos: 5}
 	open, err := CompileOpen(&fieldmaskpb.FieldMask{Paths: []string{"message", "callback", "session_id"}})
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +79,7 @@ func TestOpenLeavesContentOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		visible, err := mask.Append(nil, append(data, 0xfa, 0x3f, 1, 'x')) // and a field of a newer contract
+		visible, err := mask.Append(nil, append(data, 0xfa, 0x3f, 1, 'x'), 7) // and a field of a newer contract
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,8 +91,40 @@ func TestOpenLeavesContentOut(t *testing.T) {
 			got.GetCallback().GetClientIp() != "" || len(got.ProtoReflect().GetUnknown()) > 0 {
 			t.Errorf("%s: content is left: %v", name, got)
 		}
+		if got.GetId() != "7-1735689600000000005" {
+			t.Errorf("%s: id %q", name, got.GetId())
+		}
 		if got.GetMessage().GetKey() != words || got.GetCallback().GetPlatform() != words || got.GetSessionId() != words {
 			t.Errorf("%s: open fields are missing: %v", name, got)
+		}
+	}
+}
+
+// TestMasksOfTheBlindAreTheirOwn: what is encoded for one mask is given to all with its key.
+func TestMasksOfTheBlindAreTheirOwn(t *testing.T) {
+	t.Parallel()
+	asked := &fieldmaskpb.FieldMask{Paths: []string{"id", "session_id"}}
+	seeing, err := Compile(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blind, err := CompileOpen(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seeing.Key == blind.Key {
+		t.Errorf("one who may not read content gets the id of one who may: both keys are %q", blind.Key)
+	}
+}
+
+// TestFieldNumbersAreTheContracts holds the encoding by hand against the descriptors.
+func TestFieldNumbersAreTheContracts(t *testing.T) {
+	t.Parallel()
+	for name, number := range map[protoreflect.Name]protoreflect.FieldNumber{
+		"id": numberID, "receive_time": numberReceiveTime,
+	} {
+		if got := eventDescriptor().Fields().ByName(name).Number(); got != number {
+			t.Errorf("%s is %d", name, got)
 		}
 	}
 }

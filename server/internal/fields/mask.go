@@ -24,6 +24,7 @@ type Mask struct {
 	// Hash is one of Key.
 	Hash   uint64
 	fields selection
+	blind  bool // for a reader without a right to content
 }
 
 // selection has what is taken of each field of a message, by number: nil stands for all of it.
@@ -66,7 +67,7 @@ func Compile(m *fieldmaskpb.FieldMask) (*Mask, error) {
 			return nil, pathError(i, reason, false)
 		}
 	}
-	return compile(m.GetPaths()), nil
+	return compile(m.GetPaths(), false), nil
 }
 
 func eventDescriptor() protoreflect.MessageDescriptor {
@@ -74,16 +75,19 @@ func eventDescriptor() protoreflect.MessageDescriptor {
 }
 
 // compile takes paths that are known to be good.
-func compile(paths []string) *Mask {
+func compile(paths []string, blind bool) *Mask {
 	// The paths of a normal form are sorted, and none covers another.
 	normal := &fieldmaskpb.FieldMask{Paths: append(slices.Clone(paths), "id", "position")}
 	normal.Normalize()
-	mask := &Mask{Key: strings.Join(normal.Paths, ","), fields: selection{}}
+	mask := &Mask{Key: fmt.Sprint(blind, normal.Paths), fields: selection{}, blind: blind}
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(mask.Key))
 	mask.Hash = hash.Sum64()
 	for _, path := range normal.Paths {
 		mask.fields.add(eventDescriptor(), path)
+	}
+	if blind {
+		delete(mask.fields, numberID)
 	}
 	return mask
 }
@@ -121,8 +125,22 @@ func (s selection) add(message protoreflect.MessageDescriptor, path string) {
 	s[field.Number()].add(field.Message(), rest)
 }
 
-// Append appends what the mask takes of an encoded event. The error says that the bytes are no encoded event.
-func (m *Mask) Append(out, event []byte) ([]byte, error) { return m.fields.appendTo(out, event) }
+// Numbers of the fields in SessionEvent.
+const (
+	numberID          protowire.Number = 1
+	numberReceiveTime protowire.Number = 7
+)
+
+// Append appends what the mask takes of the encoded event at a position. The error says that the bytes are no encoded
+// event.
+func (m *Mask) Append(out, event []byte, position uint64) ([]byte, error) {
+	out, err := m.fields.appendTo(out, event)
+	if err != nil || !m.blind {
+		return out, err
+	}
+	id, err := blindID(event, position)
+	return protowire.AppendString(protowire.AppendTag(out, numberID, protowire.BytesType), id), err
+}
 
 // appendTo appends what the selection takes of an encoded message.
 func (s selection) appendTo(out, message []byte) ([]byte, error) {

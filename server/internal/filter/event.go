@@ -135,7 +135,7 @@ func (d *decoded) decode(content bool) (*deskbridgev1.SessionEvent, error) {
 	data := d.data
 	if !content {
 		var err error
-		if data, err = fields.Open().Append(nil, data); err != nil {
+		if data, err = fields.Open().Append(nil, data, d.position); err != nil {
 			return nil, err
 		}
 	}

@@ -161,7 +161,7 @@ func (p *page) add(record journal.Record) (full bool, err error) {
 		return true, nil
 	}
 	if !p.content {
-		if record.Data, err = fields.Open().Append(nil, record.Data); err != nil {
+		if record.Data, err = fields.Open().Append(nil, record.Data, record.Position); err != nil {
 			return false, fmt.Errorf("%w: position %d: %w", journal.ErrDamaged, record.Position, err)
 		}
 	}

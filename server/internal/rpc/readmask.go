@@ -23,7 +23,7 @@ func compileReadMask(m *fieldmaskpb.FieldMask, caller *access.Principal) (*field
 
 // maskedEntry encodes an event as a mask shows it, in the form of fanout.Event.Wire.
 func maskedEntry(m *fields.Mask, e *fanout.Event) ([]byte, error) {
-	body, err := m.Append(make([]byte, 0, len(e.Data)+positionRoom), e.Data)
+	body, err := m.Append(make([]byte, 0, len(e.Data)+positionRoom), e.Data, e.Position)
 	if err != nil {
 		return nil, fmt.Errorf("%w: position %d: %w", journal.ErrDamaged, e.Position, err)
 	}
