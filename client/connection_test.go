@@ -256,6 +256,32 @@ func TestTroubleOfOneSubscriptionDisturbsNoOtherCall(t *testing.T) {
 	}
 }
 
+// A proxy may allow so many streams on a connection, and have the next one wait.
+func TestStreamsBeyondAConnectionsLimitGetAnother(t *testing.T) {
+	t.Parallel()
+	listener := &vanishing{Listener: listen(t, "127.0.0.1:0")}
+	bridge := &scriptedBridge{scripts: []script{
+		stalls(opened(0, 1), batch(1)), plays(nil, opened(0, 1), batch(1), caughtUp(1)),
+	}}
+	serve(t, bridge, listener, grpc.MaxConcurrentStreams(1))
+	c := newClient(t, client.Config{Address: listener.Addr().String()})
+	var first reconnects
+	for event, err := range c.Subscribe(t.Context(), nil, client.WithHooks(first.hooks())) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if positions, err := collect(t, c, &subscribeRequest{
+			StopWhenCaughtUp: true, HeartbeatInterval: durationpb.New(100 * time.Millisecond),
+		}); err != nil || len(positions) != 1 || event.GetPosition() != 1 {
+			t.Errorf("the second stream: events %v, %v", positions, err)
+		}
+		break
+	}
+	if len(first.causes) > 0 || listener.accepted() < 2 {
+		t.Errorf("the first reconnected because of %v; %d connections", first.causes, listener.accepted())
+	}
+}
+
 // While a connection is being made, all calls wait for it: those of others must not end with one that gives up.
 func TestCancelledSubscriptionLeavesOtherCallsAlone(t *testing.T) {
 	t.Parallel()

@@ -91,13 +91,15 @@ export class Client {
 
   async #call<T>(options: CallOptions, invoke: (service: Service, signal: AbortSignal) => Promise<T>): Promise<T> {
     const link = this.#connection.link(options.signal);
+    const connection = this.#connection.begin();
     try {
       link.signal.throwIfAborted();
-      return await invoke(this.#connection.current.service, link.signal);
+      return await invoke(connection.service, link.signal);
     } catch (error) {
       link.signal.throwIfAborted();
       throw asError(error);
     } finally {
+      this.#connection.end(connection);
       link.release();
     }
   }

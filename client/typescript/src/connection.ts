@@ -61,6 +61,8 @@ function ignore(): void {}
 /** One HTTP/2 connection. It is made when first used; one that could not be made, or ended, is made anew. */
 export class Connection {
   readonly service: Service;
+  /** How many calls are on it. */
+  calls = 0;
   readonly #sessions: Sessions;
 
   constructor(options: ClientOptions) {
@@ -82,14 +84,24 @@ export class SharedConnection {
   readonly #options: ClientOptions;
   readonly #closed = new AbortController();
   #current: Connection;
+  /** Those that were replaced, each until the last call on it has ended. */
+  readonly #retired = new Set<Connection>();
 
   constructor(options: ClientOptions) {
     this.#options = { ...options };
     this.#current = new Connection(this.#options);
   }
 
-  get current(): Connection {
+  /** Returns the connection for a call, which must end there. */
+  begin(): Connection {
+    this.#current.calls++;
     return this.#current;
+  }
+
+  end(connection: Connection): void {
+    if (--connection.calls === 0 && this.#retired.delete(connection)) {
+      connection.close();
+    }
   }
 
   /** Links to the signal, and to the client: when that is closed, the reason is a ClosedError. */
@@ -98,20 +110,25 @@ export class SharedConnection {
   }
 
   /**
-   * Replaces a connection that is dead, unless another subscription has done so already. A connection whose far end
-   * vanished without a word looks healthy for as long as TCP keeps trying: a new stream on it would be as silent as
-   * the old one.
+   * Has the next calls use a new connection, for the caller's is dead; unless another subscription has seen to that
+   * already. A connection whose far end vanished without a word looks healthy for as long as TCP keeps trying: a new
+   * stream on it would be as silent as the old one.
+   *
+   * Nobody else's call is cut for that: the connection may serve others well, as when a proxy has a stream wait until
+   * others on its connection end.
    */
   replace(dead: Connection): void {
     if (this.#current !== dead || this.#closed.signal.aborted) {
       return;
     }
     this.#current = new Connection(this.#options);
-    dead.close(); // ends the calls of others on it, which are as dead
+    this.#retired.add(dead);
   }
 
   close(): void {
     this.#closed.abort(new ClosedError());
-    this.#current.close();
+    for (const connection of [this.#current, ...this.#retired]) {
+      connection.close();
+    }
   }
 }

@@ -99,7 +99,7 @@ export class Subscription {
 
   /** Opens a stream and consumes it to its end, which it returns; nothing when no other is to follow. */
   async *#follow(): AsyncGenerator<SessionEvent, End | undefined, undefined> {
-    const connection = this.#connection.current;
+    const connection = this.#connection.begin();
     const stream = new ResponseStream(connection, this.#nextRequest(), this.#signal);
     let delayMs: number | undefined;
     try {
@@ -122,6 +122,7 @@ export class Subscription {
       throw cause;
     } finally {
       stream.close();
+      this.#connection.end(connection);
     }
   }
 

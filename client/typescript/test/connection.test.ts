@@ -17,9 +17,12 @@ import {
   opened,
   plays,
   Reconnects,
+  type Script,
   ScriptedBridge,
   serve,
   stalls,
+  unavailable,
+  until,
 } from "./scripted.js";
 
 /** A relay whose connections can vanish: they stay open, and nothing passes any more. */
@@ -126,6 +129,25 @@ test("subscriptions share a connection", async (t) => {
   await Promise.all(Array.from({ length: 20 }, () => collect(client)));
   assert.equal(bridge.sessions, 1);
 });
+
+const troubles: Record<string, Script> = { refused: plays(unavailable()), silent: stalls() };
+
+for (const [name, trouble] of Object.entries(troubles)) {
+  test(`a subscription in trouble disturbs no other: ${name}`, async (t) => {
+    const bridge = await serve(t, stalls(opened(0, 1), batch(1)), trouble);
+    const client = connect(t, bridge);
+    const controller = new AbortController();
+    const { causes, hooks } = new Reconnects();
+    const well = collect(client, {}, { hooks, signal: controller.signal });
+    await until(() => bridge.requests.length === 1);
+    const request = { heartbeatInterval: durationFromMs(50) };
+    const inTrouble = collect(client, request, { signal: controller.signal });
+    await until(() => bridge.requests.length >= 4);
+    controller.abort();
+    await Promise.allSettled([well, inTrouble]);
+    assert.deepEqual(causes, []);
+  });
+}
 
 /** Serves HTTP/2 that is not what a bridge would say, once; then refuses. */
 async function serveRaw(t: TestContext, answer: (stream: ServerHttp2Stream) => void): Promise<{ address: string }> {

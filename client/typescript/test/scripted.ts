@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import type { SecureContextOptions } from "node:tls";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
@@ -174,6 +175,13 @@ export async function collect(
     positions.push(Number(position));
   }
   return positions;
+}
+
+/** Waits for a condition; the test's own timeout bounds it. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) {
+    await setTimeout(10);
+  }
 }
 
 /** Records what Hooks.reconnecting is told. */

@@ -31,20 +31,24 @@ final class Connection extends Channel {
   }
 
   /**
-   * Replaces a channel that is dead or can't connect, unless another subscription has done so already.
+   * Has the next calls use a new channel, for the caller's is dead or can't connect; unless another subscription has
+   * seen to that already.
    *
    * <p>A connection whose far end vanished without a word looks healthy for as long as TCP keeps trying: a new stream
    * on it would be as silent as the old one. And one that could not be made waits out gRPC's own backoff, and fails
    * all calls meanwhile, although the bridge may be back. With a new one the next attempt dials at once, at the pace
    * of our backoff alone.
+   *
+   * <p>Nobody else's call is cut for that: the connection may serve others well, as when a proxy has a stream wait
+   * until others on its connection end.
    */
-  synchronized void abandon(ManagedChannel channel) {
+  synchronized void replace(ManagedChannel channel) {
     if (channel != current || closed) {
       return;
     }
     current = dialer.get();
     retired.removeIf(ManagedChannel::isTerminated);
-    retired.add(channel.shutdownNow()); // ends the calls of others on it, which are as dead
+    retired.add(channel.shutdown()); // closes when the last call on it has ended
   }
 
   /** Ends all calls and waits until the connections are gone, or some seconds. */

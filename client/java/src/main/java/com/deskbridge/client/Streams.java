@@ -80,7 +80,7 @@ final class Streams {
     }
     SubscribeResponse response = stream.receive(patience);
     if (response == null) {
-      connection.abandon(stream.channel());
+      connection.replace(stream.channel());
       throw DeskbridgeException.of(
           Status.UNAVAILABLE.withDescription("no heartbeat from the bridge for " + patience).asRuntimeException());
     }
@@ -124,7 +124,7 @@ final class Streams {
   private void leave() {
     stream.cancel();
     if (stream.isUnconnected()) {
-      connection.abandon(stream.channel());
+      connection.replace(stream.channel());
     }
     stream = null;
   }

@@ -2,9 +2,11 @@ package com.deskbridge.client;
 
 import static com.deskbridge.client.ScriptedBridge.batch;
 import static com.deskbridge.client.ScriptedBridge.caughtUp;
+import static com.deskbridge.client.ScriptedBridge.fails;
 import static com.deskbridge.client.ScriptedBridge.opened;
 import static com.deskbridge.client.ScriptedBridge.plays;
 import static com.deskbridge.client.ScriptedBridge.stalls;
+import static com.deskbridge.client.ScriptedBridge.unavailable;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -133,6 +135,28 @@ class ConnectionTest {
       assertEquals(20, positions.size());
       assertEquals(1, wire.accepted());
     }
+  }
+
+  @Test
+  void isKeptForOthersByASubscriptionThatWasRefused() throws Exception {
+    isKeptForOthers(fails(unavailable()));
+  }
+
+  @Test
+  void isKeptForOthersByASubscriptionThatWasSilent() throws Exception {
+    isKeptForOthers(stalls());
+  }
+
+  private static void isKeptForOthers(ScriptedBridge.Script trouble) throws Exception {
+    Recorder well = new Recorder();
+    try (var bridge = new ScriptedBridge(stalls(opened(0, 1), batch(1)), trouble); Client client = bridge.client()) {
+      SessionEventListener ignore = event -> {};
+      client.subscribe(SubscribeRequest.getDefaultInstance(), SubscribeOptions.NONE.withHooks(well), ignore);
+      Await.until(() -> bridge.requests.size() == 1);
+      client.subscribe(heartbeatEvery(Duration.ofMillis(50)), SubscribeOptions.NONE, ignore);
+      Await.until(() -> bridge.requests.size() >= 4);
+    }
+    assertEquals(List.of(), well.causes);
   }
 
   @Test
