@@ -104,6 +104,30 @@ func TestCursorStaysBeforeTheEventThatTheLoopWasLeftWith(t *testing.T) {
 	})
 }
 
+func TestCursorStaysThereTooWhenTheLoopPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bridge := &scriptedBridge{scripts: []script{stalls(opened(0, 3), batch(1, 2, 3))}}
+		store := &recordingStore{}
+		defer func() {
+			if panicked := recover(); panicked != "loop" {
+				t.Errorf("recovered %v", panicked)
+			}
+			if cursor, _ := store.MemoryCursorStore.Load(t.Context()); cursor != "e1:1" {
+				t.Errorf("saved %q", cursor)
+			}
+		}()
+		for event, err := range serveInMemory(t, bridge).Subscribe(t.Context(), nil, client.WithCursorStore(store)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event.GetPosition() == 2 {
+				panic("loop")
+			}
+		}
+	})
+}
+
 func TestCursorOfAFilteredStreamIsNotTakenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

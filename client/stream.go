@@ -144,19 +144,20 @@ func (s *subscription) advance(cursor string) {
 }
 
 // deliver yields the events that are new, until the subscription is to end: the rest of a batch is not held against a
-// caller who has cancelled.
+// caller who has cancelled. An event that the loop is left with, be it by a panic, is not consumed.
 func (s *subscription) deliver(ctx context.Context, events []*deskbridgev1.SessionEvent) error {
 	s.backoff.reset()
+	defer s.markConsumed()
 	for _, event := range events {
 		if event.GetPosition() <= s.position {
 			continue
 		}
 		if err := s.stopped(ctx); err != nil {
-			return s.stopWithin(err)
+			return err
 		}
 		if !s.yield(event, nil) {
 			s.abandoned = true
-			return s.stopWithin(errFinished)
+			return errFinished
 		}
 		s.position = event.GetPosition()
 		if err := s.saveWithin(ctx); err != nil {
@@ -177,11 +178,8 @@ func (s *subscription) stopped(ctx context.Context) error {
 	return nil
 }
 
-// stopWithin ends a batch behind the last event consumed. When the loop is left, the event it was left with is not.
-func (s *subscription) stopWithin(cause error) error {
-	s.cursor = FormatCursor(s.epoch, s.position)
-	return cause
-}
+// markConsumed puts the cursor behind the last event consumed.
+func (s *subscription) markConsumed() { s.cursor = FormatCursor(s.epoch, s.position) }
 
 // saveWithin saves the cursor behind the last event consumed, when the last save is some time ago: so that a crash in
 // a long batch with a slow loop repeats little.
@@ -189,7 +187,7 @@ func (s *subscription) saveWithin(ctx context.Context) error {
 	if s.store == nil || time.Since(s.savedAt) < saveInterval {
 		return nil
 	}
-	s.cursor = FormatCursor(s.epoch, s.position)
+	s.markConsumed()
 	return s.save(ctx)
 }
 

@@ -94,22 +94,16 @@ type subscription struct {
 	abandoned bool
 }
 
-// run returns nil when the sequence ends without an error.
-func (s *subscription) run(ctx context.Context) error {
+// run returns nil when the sequence ends without an error. It saves the cursor also when the loop body panics.
+func (s *subscription) run(ctx context.Context) (end error) {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
-	err := s.followUntilFinal(ctx)
-	if errors.Is(err, errFinished) {
-		err = nil
-	}
-	if _, ok := errors.AsType[storeError](err); ok {
+	defer func() { end = s.saveFinal(ctx, end) }()
+	if err := s.followUntilFinal(ctx); !errors.Is(err, errFinished) {
 		return err
 	}
-	if saveErr := s.saveFinal(ctx); saveErr != nil {
-		return errors.Join(err, saveErr)
-	}
-	return err
+	return nil
 }
 
 // followUntilFinal follows one stream after the other.
@@ -203,9 +197,15 @@ func (s *subscription) save(ctx context.Context) error {
 	return nil
 }
 
-// saveFinal saves behind what was consumed of the last batch.
-func (s *subscription) saveFinal(ctx context.Context) error {
+// saveFinal saves behind what was consumed of the last batch. A store that has failed is left alone.
+func (s *subscription) saveFinal(ctx context.Context, end error) error {
+	if _, ok := errors.AsType[storeError](end); ok {
+		return end
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalSaveTimeout)
 	defer cancel()
-	return s.save(ctx)
+	if err := s.save(ctx); err != nil {
+		return errors.Join(end, err)
+	}
+	return end
 }
