@@ -108,9 +108,10 @@ func encode(arena []byte, records []journal.Record) []*Event {
 	return events
 }
 
-// arenaBytes is what events of the window share of memory, and stay in it together. The tail reads live events a few at
-// a time: in an arena of their own they would go out in as many slices.
-const arenaBytes = 256 << 10
+// ArenaBytes is what events of the window share of memory, unless a single one is larger, and stay in it together: who
+// keeps a part of one keeps all of it. The tail reads live events a few at a time: in an arena of their own they would
+// go out in as many slices.
+const ArenaBytes = 32 << 10
 
 // arenas gives room for the window's events, one batch right behind the other.
 type arenas struct{ current []byte }
@@ -118,7 +119,7 @@ type arenas struct{ current []byte }
 // take returns an arena with room for size bytes more, which are the caller's.
 func (a *arenas) take(size int) []byte {
 	if cap(a.current)-len(a.current) < size {
-		a.current = make([]byte, 0, max(size, arenaBytes))
+		a.current = make([]byte, 0, max(size, ArenaBytes))
 	}
 	arena := a.current
 	a.current = a.current[:len(arena)+size]

@@ -20,7 +20,7 @@ func TestSegments(t *testing.T) {
 	var shared arenas
 	third := encode(shared.take(size), records[4:])
 	fourth := encode(shared.take(size), records[4:])
-	large := encode(shared.take(arenaBytes), records[4:])
+	large := encode(shared.take(ArenaBytes), records[4:])
 
 	for name, tt := range map[string]struct {
 		events   []*Event

@@ -2,25 +2,18 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
-	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
@@ -53,101 +46,20 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// benchServer is a gRPC server on loopback, and a client of it.
-func benchServer(b *testing.B, register func(s *grpc.Server), options ...grpc.ServerOption) *grpc.ClientConn {
-	b.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	open := access.NewControl(access.Open(), 1)
-	guard := NewGuard(open, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	server := grpc.NewServer(append(options, guard.Options()...)...)
-	register(server)
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	conn, err := grpc.NewClient(listener.Addr().String(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = conn.Close()
-		server.Stop()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	})
-	return conn
+func passThrough() grpc.DialOption {
+	return grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}))
 }
 
-// benchEvents fills a journal with events of about 400 bytes, and runs a hub on it until it knows them all.
-func benchEvents(b *testing.B, count int) *SessionEvents {
+// recentEvents is a service of many events.
+func recentEvents(b *testing.B, count int) *SessionEvents {
 	b.Helper()
-	j, err := journal.Open(b.Context(), journal.Config{Dir: b.TempDir(), AckTimeout: time.Minute})
-	if err != nil {
-		b.Fatal(err)
-	}
-	hub := fanout.New(fanout.Config{Journal: fanout.From(j)})
-	running, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- hub.Run(running) }()
-	b.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, j.Close()); err != nil {
-			b.Error(err)
-		}
-	})
-	appends, ctx := errgroup.WithContext(b.Context())
-	appends.SetLimit(1024)
-	for n := range count {
-		appends.Go(func() error {
-			_, err := j.Append(ctx, benchEntry(n))
-			return err
-		})
-	}
-	if err := appends.Wait(); err != nil {
-		b.Fatal(err)
-	}
-	for deadline := time.Now().Add(time.Minute); hub.Head() < uint64(count); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.Fatal("the hub does not reach the head")
-		}
-	}
-	return NewSessionEvents(SessionEventsConfig{
-		Journal: j, Hub: hub, Logger: slog.New(slog.DiscardHandler), MaxStreams: 10_000, SendTimeout: time.Minute,
-		DrainSpread: time.Second,
-	})
+	service := startService(b, journal.Config{}, fanout.Config{}, SessionEventsConfig{SendTimeout: time.Minute})
+	store(b, service, 0, count, benchEntry)
+	return service
 }
 
 func benchEntry(n int) journal.Entry {
-	session := fmt.Sprintf("2baf4d84-beb4-4607-a1ea-%012d", n/8)
-	event := &deskbridgev1.SessionEvent{
-		Id:                fmt.Sprintf("bench-%d", n),
-		Type:              deskbridgev1.SessionEventType_SESSION_EVENT_TYPE_HUMAN_USER_SEND_MSG,
-		TypeName:          proto.String("Human.UserSendMsg"),
-		SessionId:         proto.String(session),
-		EventTime:         timestamppb.Now(),
-		ReceiveTime:       timestamppb.Now(),
-		SdkAppId:          "1600012345",
-		ClientUserId:      proto.String("buyer_0042"),
-		CustomerServiceId: proto.String("@customer_service_account"),
-		Message: &deskbridgev1.Message{
-			Key: proto.String("152_1600012345_abcdefg"),
-			Elements: []*deskbridgev1.MessageElement{{
-				TypeName: proto.String("TIMTextElem"),
-				Content: &deskbridgev1.MessageElement_Text{
-					Text: &deskbridgev1.TextElement{Text: proto.String(strings.Repeat("How? ", 32))},
-				},
-			}},
-		},
-	}
-	data, err := proto.Marshal(event)
-	if err != nil {
-		panic(err) // a fixed message
-	}
-	return journal.Entry{AppID: "1600012345", SessionID: session, DedupeKey: event.GetId(), Data: data}
+	return makeEntry(fmt.Sprintf("2baf4d84-beb4-4607-a1ea-%012d", n/8), n, strings.Repeat("How? ", 32))
 }
 
 // readStream reads a subscription of everything to the end and returns its frames' sizes in bytes.
@@ -202,15 +114,14 @@ func readStreams(b *testing.B, conn *grpc.ClientConn, subscribers int) {
 func BenchmarkDeliver(b *testing.B) {
 	for _, subscribers := range []int{1, 100, 1000} {
 		events := min(50_000, 5_000_000/subscribers)
-		service := benchEvents(b, events)
-		ours := benchServer(b, func(s *grpc.Server) { deskbridgev1.RegisterSessionEventServiceServer(s, service) },
-			grpc.ForceServerCodecV2(NewCodec()))
+		service := recentEvents(b, events)
+		ours := connect(b, serve(b, service), passThrough())
 		frames, err := readStream(b.Context(), ours, true)
 		if err != nil {
 			b.Fatal(err)
 		}
-		raw := benchServer(b, func(s *grpc.Server) { s.RegisterService(rawService(frames), nil) },
-			grpc.ForceServerCodecV2(rawCodec{}))
+		raw := connect(b, startServer(b, func(s *grpc.Server) { s.RegisterService(rawService(frames), nil) },
+			grpc.ForceServerCodecV2(rawCodec{})), passThrough())
 		for name, conn := range map[string]*grpc.ClientConn{"deskbridge": ours, "raw": raw} {
 			b.Run(fmt.Sprintf("%d/%s", subscribers, name), func(b *testing.B) {
 				for b.Loop() {
@@ -247,9 +158,8 @@ func rawService(frames [][]byte) *grpc.ServiceDesc {
 // BenchmarkReplay reads more events than are kept in memory, from the journal through to a client.
 func BenchmarkReplay(b *testing.B) {
 	const events = 1_000_000
-	service := benchEvents(b, events)
-	conn := benchServer(b, func(s *grpc.Server) { deskbridgev1.RegisterSessionEventServiceServer(s, service) },
-		grpc.ForceServerCodecV2(NewCodec()))
+	service := recentEvents(b, events)
+	conn := connect(b, serve(b, service), passThrough())
 	for b.Loop() {
 		readStreams(b, conn, 1)
 	}

@@ -17,40 +17,52 @@ const (
 	eventPositionField  = 2 // SessionEvent.position
 )
 
-// frame is an encoded SubscribeResponse. The bytes of its events are shared by all streams that send them.
+// frame is an encoded SubscribeResponse. The bytes of its long entries are shared by all streams that send them.
 type frame struct {
 	buffers mem.BufferSlice
 	size    int
 }
 
-// newEventsFrame encodes a response of events: the head is this stream's own, the entries may be shared. It keeps them.
-func newEventsFrame(cursor string, entries []mem.SliceBuffer) *frame {
-	size := 0
-	for i := range entries {
-		size += len(entries[i])
+// minShared is the least length of an entry that a frame shares. Shorter ones are copied: they lie in arenas of up to
+// fanout.ArenaBytes, and the frames that wait for a slow reader would keep one in memory for every few hundred bytes.
+// As it is, that is eight bytes for each that waits. To copy costs no more than another slice for the transport would.
+const minShared = fanout.ArenaBytes / 8
+
+// newEventsFrame encodes a response of events.
+func newEventsFrame(cursor string, entries [][]byte) *frame {
+	size, own := 0, len(cursor)+16
+	for _, entry := range entries {
+		size += len(entry)
+		if len(entry) < minShared {
+			own += len(entry)
+		}
 	}
-	head := make([]byte, 0, len(cursor)+16)
+	head := make([]byte, 0, own)
 	head = protowire.AppendTag(head, responseCursorField, protowire.BytesType)
 	head = protowire.AppendString(head, cursor)
 	head = protowire.AppendTag(head, responseEventsField, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(size))
-
-	buffers := make(mem.BufferSlice, 0, len(entries)+1)
-	buffers = append(buffers, mem.SliceBuffer(head))
-	for i := range entries {
-		buffers = append(buffers, &entries[i]) // a pointer, as a slice header in an interface is an allocation
-	}
-	return &frame{buffers: buffers, size: len(head) + size}
+	return &frame{buffers: joined(head, entries), size: len(head) + size}
 }
 
-// wireEntries are the events of an item as all streams without a read mask share them.
-func wireEntries(item *fanout.Item) []mem.SliceBuffer {
-	segments := fanout.Segments(item.Events)
-	entries := make([]mem.SliceBuffer, len(segments))
-	for i, segment := range segments {
-		entries[i] = segment
+// joined returns head and entries as they go out, where the short entries are appended to head, which has room for them.
+func joined(head []byte, entries [][]byte) (buffers mem.BufferSlice) {
+	for _, entry := range entries {
+		if len(entry) < minShared {
+			head = append(head, entry...)
+			continue
+		}
+		buffers = append(appendBuffer(buffers, head), mem.SliceBuffer(entry))
+		head = head[len(head):]
 	}
-	return entries
+	return appendBuffer(buffers, head)
+}
+
+func appendBuffer(buffers mem.BufferSlice, data []byte) mem.BufferSlice {
+	if len(data) == 0 {
+		return buffers
+	}
+	return append(buffers, mem.SliceBuffer(data))
 }
 
 // codec is grpc-go's protobuf codec, except that a frame passes as it is.

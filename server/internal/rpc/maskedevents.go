@@ -3,8 +3,6 @@ package rpc
 import (
 	"sync/atomic"
 
-	"google.golang.org/grpc/mem"
-
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 	"github.com/deskbridge/deskbridge/server/internal/fields"
 )
@@ -35,8 +33,8 @@ const (
 const maskedReach = maskedSlots / 4
 
 // entries returns the events of an item in the form of fanout.Event.Wire.
-func (c *maskedEvents) entries(item *fanout.Item, mask *fields.Mask) ([]mem.SliceBuffer, error) {
-	entries := make([]mem.SliceBuffer, len(item.Events))
+func (c *maskedEvents) entries(item *fanout.Item, mask *fields.Mask) ([][]byte, error) {
+	entries := make([][]byte, len(item.Events))
 	for i, event := range item.Events {
 		var err error
 		if event.Position+maskedReach < item.Head {

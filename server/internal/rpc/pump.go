@@ -63,35 +63,58 @@ func (p *pump) run(ctx context.Context) error {
 	}
 	p.opened = nil
 	for {
-		item, err := p.subscription.Next(ctx)
+		d, err := p.next(ctx)
 		if err != nil {
 			return p.end(ctx, err)
 		}
-		response, err := p.encode(&item)
-		if err != nil {
-			return p.end(ctx, err)
-		}
-		p.position = item.Position
+		p.position = d.position
 		began := time.Now()
-		if err := p.send(response); err != nil {
+		if err := p.send(d.response); err != nil {
 			return err
 		}
-		p.note(&item, response)
-		p.traceDeliveries(&item, began)
-		if item.Kind == fanout.CaughtUp && p.request.GetStopWhenCaughtUp() {
+		p.note(&d)
+		p.trace(d.traced, began)
+		if d.kind == fanout.CaughtUp && p.request.GetStopWhenCaughtUp() {
 			return nil
 		}
 	}
 }
 
+// delivery is an item on its way to the reader. It holds no event: as long as a Send is stuck, each would keep what lay
+// beside it in the hub's window.
+type delivery struct {
+	kind          fanout.Kind
+	position      uint64
+	response      any
+	events, bytes int
+	traced        []tracedEvent
+}
+
+// next waits for the next item.
+func (p *pump) next(ctx context.Context) (delivery, error) {
+	item, err := p.subscription.Next(ctx)
+	if err != nil {
+		return delivery{}, err
+	}
+	d := delivery{kind: item.Kind, position: item.Position, events: len(item.Events)}
+	if item.Kind != fanout.Events {
+		d.response = p.signal(&item)
+		return d, nil
+	}
+	frame, err := p.frame(&item)
+	if err != nil {
+		return delivery{}, err
+	}
+	d.response, d.bytes, d.traced = frame, frame.size, p.traced(&item)
+	return d, nil
+}
+
 // note keeps what others see of the stream after a response was sent.
-func (p *pump) note(item *fanout.Item, response any) {
-	switch item.Kind {
+func (p *pump) note(d *delivery) {
+	switch d.kind {
 	case fanout.Events:
-		p.events.Add(uint64(len(item.Events)))
-		if f, ok := response.(*frame); ok {
-			p.bytes.Add(uint64(f.size))
-		}
+		p.events.Add(uint64(d.events))
+		p.bytes.Add(uint64(d.bytes))
 	case fanout.CaughtUp:
 		p.live.Store(true)
 	case fanout.FellBehind:
@@ -121,13 +144,9 @@ func (p *pump) send(response any) error {
 	return nil
 }
 
-// encode makes the response for an item: a frame for events, a message for the rest.
-func (p *pump) encode(item *fanout.Item) (any, error) {
-	cursor := journal.Cursor{Epoch: p.epoch, Position: item.Position}.String()
-	if item.Kind == fanout.Events {
-		return p.encodeEvents(cursor, item)
-	}
-	response := &deskbridgev1.SubscribeResponse{Cursor: cursor}
+// signal is the response for an item without events.
+func (p *pump) signal(item *fanout.Item) *deskbridgev1.SubscribeResponse {
+	response := &deskbridgev1.SubscribeResponse{Cursor: p.at(item.Position).String()}
 	switch item.Kind {
 	case fanout.CaughtUp:
 		response.Kind = &deskbridgev1.SubscribeResponse_CaughtUp{
@@ -142,12 +161,14 @@ func (p *pump) encode(item *fanout.Item) (any, error) {
 			Heartbeat: &deskbridgev1.Heartbeat{HeadPosition: item.Head, JournalUnreachable: item.Unreachable},
 		}
 	}
-	return response, nil
+	return response
 }
 
-func (p *pump) encodeEvents(cursor string, item *fanout.Item) (*frame, error) {
+// frame is the response for an item of events.
+func (p *pump) frame(item *fanout.Item) (*frame, error) {
+	cursor := p.at(item.Position).String()
 	if p.mask == nil {
-		return newEventsFrame(cursor, wireEntries(item)), nil
+		return newEventsFrame(cursor, fanout.Segments(item.Events)), nil
 	}
 	entries, err := p.service.masked.entries(item, p.mask)
 	if err != nil {
@@ -182,7 +203,7 @@ func (p *pump) orEnded(err error) error {
 	}
 	var known *callError
 	if errors.As(classify(cause), &known) {
-		return known.withResume(journal.Cursor{Epoch: p.epoch, Position: p.sent.Load()})
+		return known.withResume(p.at(p.sent.Load()))
 	}
 	return err
 }
@@ -218,9 +239,11 @@ func (p *pump) announceDrain(why string) error {
 func (p *pump) slowReader() error {
 	return newError(deskbridgev1.ErrorReason_ERROR_REASON_SLOW_READER,
 		"the reader took nothing for %v", p.service.config.SendTimeout,
-	).withResume(journal.Cursor{Epoch: p.epoch, Position: p.sent.Load()})
+	).withResume(p.at(p.sent.Load()))
 }
 
-func (p *pump) cursor() journal.Cursor {
-	return journal.Cursor{Epoch: p.epoch, Position: p.position}
+func (p *pump) cursor() journal.Cursor { return p.at(p.position) }
+
+func (p *pump) at(position uint64) journal.Cursor {
+	return journal.Cursor{Epoch: p.epoch, Position: position}
 }

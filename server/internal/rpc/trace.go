@@ -35,23 +35,36 @@ func traceparent(ctx context.Context) string {
 	return carrier[traceparentHeader]
 }
 
-// traceDeliveries adds a span for each event that was just sent to a live stream, to the trace that the event brought
-// along. Events that come from the journal have none: their traces may be years old, and would grow with every replay.
-func (p *pump) traceDeliveries(item *fanout.Item, began time.Time) {
-	tracer := p.service.config.Tracer
-	if tracer == nil || !p.live.Load() {
-		return
+// tracedEvent is an event whose delivery is worth a span, in the trace that it brought along.
+type tracedEvent struct {
+	trace    context.Context //nolint:containedctx // holds the trace alone
+	position uint64
+}
+
+// traced returns the events of an item whose delivery to a live stream is traced. Events that come from the journal
+// are not: their traces may be years old, and would grow with every replay.
+func (p *pump) traced(item *fanout.Item) (traced []tracedEvent) {
+	if p.service.config.Tracer == nil || !p.live.Load() {
+		return nil
 	}
 	for _, event := range item.Events {
 		ctx := propagation.TraceContext{}.Extract(context.Background(),
 			propagation.MapCarrier{traceparentHeader: storedTraceparent(event.Data)})
-		if !trace.SpanContextFromContext(ctx).IsSampled() {
-			continue
+		if trace.SpanContextFromContext(ctx).IsSampled() {
+			traced = append(traced, tracedEvent{ctx, event.Position})
 		}
-		_, span := tracer.Start(ctx, "deliver", trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindProducer),
+	}
+	return traced
+}
+
+// trace adds a span for each event that was just sent.
+func (p *pump) trace(events []tracedEvent, began time.Time) {
+	for _, event := range events {
+		_, span := p.service.config.Tracer.Start(event.trace, "deliver",
+			trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindProducer),
 			trace.WithAttributes(
 				attribute.String("deskbridge.subscription", p.request.GetName()),
-				attribute.Int64("deskbridge.position", int64(event.Position)),
+				attribute.Int64("deskbridge.position", int64(event.position)),
 			))
 		span.End()
 	}
