@@ -38,6 +38,9 @@ type disk struct {
 
 	changes int           // until the power fails by itself; never when 0
 	failed  chan struct{} // closed when it does
+
+	full      bool // no file grows
+	badWrites int  // how many of the next writes fail
 }
 
 const sectorSize = 512
@@ -127,6 +130,32 @@ func (d *disk) failAfter(n int) <-chan struct{} {
 	defer d.mu.Unlock()
 	d.changes, d.failed = n, make(chan struct{})
 	return d.failed
+}
+
+// fill takes all the room there is, or gives it back.
+func (d *disk) fill(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+// failWrites lets the next writes fail.
+func (d *disk) failWrites(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.badWrites = n
+}
+
+func (d *disk) write(n *inode, data []byte, offset int) syscall.Errno {
+	switch {
+	case d.full && offset+len(data) > len(n.content):
+		return syscall.ENOSPC
+	case d.badWrites > 0:
+		d.badWrites--
+		return syscall.EIO
+	}
+	n.write(data, offset)
+	return 0
 }
 
 func (n *inode) write(data []byte, offset int) {

@@ -156,11 +156,11 @@ func (n *node) Read(_ context.Context, _ fs.FileHandle, into []byte, offset int6
 
 func (n *node) Write(_ context.Context, f fs.FileHandle, data []byte, offset int64) (uint32, syscall.Errno) {
 	errno := n.disk.changing(func() syscall.Errno {
-		n.inode.write(data, int(offset))
-		if f.(*handle).synchronous {
+		errno := n.disk.write(n.inode, data, int(offset))
+		if errno == 0 && f.(*handle).synchronous {
 			n.inode.sync()
 		}
-		return 0
+		return errno
 	})
 	return uint32(len(data)), errno
 }
@@ -203,11 +203,17 @@ func (n *node) Readdir(context.Context) (stream fs.DirStream, errno syscall.Errn
 	return stream, errno
 }
 
-// Statfs says that there is room.
+// Statfs says that there is room, or none.
 func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	const blocks = 1 << 28
-	*out = fuse.StatfsOut{Blocks: blocks, Bfree: blocks, Bavail: blocks, Files: blocks, Ffree: blocks, Bsize: 4096, Frsize: 4096, NameLen: 255}
-	return 0
+	return n.disk.with(func() syscall.Errno {
+		free := uint64(blocks)
+		if n.disk.full {
+			free = 0
+		}
+		*out = fuse.StatfsOut{Blocks: blocks, Bfree: free, Bavail: free, Files: blocks, Ffree: blocks, Bsize: 4096, Frsize: 4096, NameLen: 255}
+		return 0
+	})
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -18,7 +18,7 @@ func (l *local) Append(ctx context.Context, entry Entry) (Receipt, error) {
 	if err := l.disk.err(); err != nil {
 		return Receipt{}, err
 	}
-	return l.committer.append(ctx, newPending(entry, time.Now().Add(l.config.AckTimeout)))
+	return l.committer.Load().append(ctx, newPending(entry, time.Now().Add(l.config.AckTimeout)))
 }
 
 func (e *Entry) checkSize() error {
@@ -30,16 +30,20 @@ func (e *Entry) checkSize() error {
 
 // append returns when the entry is answered, or at its deadline.
 func (c *committer) append(ctx context.Context, p *pending) (Receipt, error) {
-	timer := time.NewTimer(time.Until(p.deadline))
-	defer timer.Stop()
 	if err := c.enqueue(p); err != nil {
 		return Receipt{}, err
 	}
+	return c.await(ctx, p)
+}
+
+func (c *committer) await(ctx context.Context, p *pending) (Receipt, error) {
+	timer := time.NewTimer(time.Until(p.deadline))
+	defer timer.Stop()
 	select {
 	case result := <-p.done:
 		return result.receipt, result.err
 	case <-c.stopped:
-		return p.afterStop()
+		return c.afterStop(p)
 	case <-timer.C:
 		return Receipt{}, fmt.Errorf("%w: not stored in time", ErrUnavailable)
 	case <-ctx.Done():
@@ -75,12 +79,12 @@ func newPending(entry Entry, deadline time.Time) *pending {
 }
 
 // afterStop is for an entry that may have come too late for anybody to answer it.
-func (p *pending) afterStop() (Receipt, error) {
+func (c *committer) afterStop(p *pending) (Receipt, error) {
 	select {
 	case result := <-p.done:
 		return result.receipt, result.err
 	default:
-		return Receipt{}, ErrClosed
+		return Receipt{}, c.refusal()
 	}
 }
 

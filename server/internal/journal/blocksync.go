@@ -81,5 +81,7 @@ func (b *blockSync) close() error {
 	if b.file == nil {
 		return nil
 	}
-	return b.file.Close()
+	file := b.file
+	b.file = nil
+	return file.Close()
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type committer struct {
 	stop      chan struct{}
 	stopped   chan struct{}
 	broken    atomic.Pointer[error] // why nothing is acknowledged any more
+	closed    atomic.Pointer[error] // why nothing is taken any more
 }
 
 type committerConfig struct {
@@ -37,6 +39,7 @@ type committerConfig struct {
 	sync     func() error                                      // makes everything that was published so far durable
 	interval <-chan time.Time                                  // when to sync, nil for each group
 	advance  func(position uint64) error                       // called when everything up to the position is on disk
+	release  func() error                                      // called by close, at the end
 	logger   *slog.Logger
 }
 
@@ -53,10 +56,23 @@ func startCommitter(ctx context.Context, config committerConfig) *committer {
 	return c
 }
 
-// close fails what still waits with ErrClosed, and syncs what was published.
-func (c *committer) close() error {
+// close syncs what was published, and fails what still waits, and whatever comes later, with the reason. Who calls it
+// again changes the reason.
+func (c *committer) close(reason error) error {
+	if c.closed.Swap(&reason) != nil {
+		<-c.stopped
+		return c.err()
+	}
 	close(c.stop)
 	<-c.stopped
+	return errors.Join(c.err(), c.release())
+}
+
+// refusal is why nothing is taken any more.
+func (c *committer) refusal() error {
+	if reason := c.closed.Load(); reason != nil {
+		return *reason
+	}
 	return c.err()
 }
 
@@ -69,10 +85,8 @@ func (c *committer) err() error {
 }
 
 func (c *committer) enqueue(p *pending) error {
-	select {
-	case <-c.stop:
-		return ErrClosed
-	default:
+	if reason := c.closed.Load(); reason != nil {
+		return *reason
 	}
 	select {
 	case c.queue <- p:
@@ -84,7 +98,7 @@ func (c *committer) enqueue(p *pending) error {
 
 func (c *committer) publishGroups(ctx context.Context) {
 	defer close(c.published)
-	for c.await() {
+	for c.hold() {
 		if entries := c.gather(); len(entries) > 0 {
 			c.publishGroup(ctx, entries)
 			c.published <- entries
@@ -99,8 +113,8 @@ func (c *committer) publishGroup(ctx context.Context, entries []*pending) {
 	c.try(func() error { return c.publish(ctx, entries) })
 }
 
-// await returns true with an entry in held, false after close.
-func (c *committer) await() bool {
+// hold returns true with an entry in held, false after close.
+func (c *committer) hold() bool {
 	if c.held == nil {
 		select {
 		case c.held = <-c.queue:
@@ -180,13 +194,13 @@ func (c *committer) answer(group []*pending) {
 // refuse empties the queue after close.
 func (c *committer) refuse() {
 	if c.held != nil {
-		fail([]*pending{c.held}, ErrClosed)
+		fail([]*pending{c.held}, c.refusal())
 		c.held.finish()
 	}
 	for {
 		select {
 		case p := <-c.queue:
-			fail([]*pending{p}, ErrClosed)
+			fail([]*pending{p}, c.refusal())
 			p.finish()
 		default:
 			return

@@ -17,12 +17,12 @@ func openWithSync(t *testing.T, config Config, sync func() error) *local {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = j.Close() })
-	if err := j.committer.close(); err != nil {
+	if err := j.committer.Load().close(ErrClosed); err != nil {
 		t.Fatal(err)
 	}
-	committer := j.committer.committerConfig
+	committer := j.committer.Load().committerConfig
 	committer.sync = sync
-	j.committer = startCommitter(t.Context(), committer)
+	j.committer.Store(startCommitter(t.Context(), committer))
 	return j
 }
 
@@ -112,7 +112,7 @@ func TestFullQueueRefusesAtOnce(t *testing.T) {
 		if n > queueLimit+4*groupEntries {
 			t.Fatalf("%d entries wait", n)
 		}
-		err = j.committer.enqueue(newPending(numbered(n), time.Now().Add(time.Minute)))
+		err = j.committer.Load().enqueue(newPending(numbered(n), time.Now().Add(time.Minute)))
 	}
 	if _, err := j.Append(t.Context(), numbered(0)); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// disk watches the room on the data directory's filesystem. The log engine must never meet a full one: after a failed
-// write it takes nothing more until it is started anew.
+// disk watches the room on the data directory's filesystem. The log engine is not to meet a full one: after a failed
+// write it takes nothing more until it is started anew, which mend does.
 type disk struct {
 	path    string
 	reserve int64 // 0 for defaultReserve

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,6 +18,9 @@ const (
 	// startLimit bounds the start of the embedded server. After a crash it reads every stored block again, which takes
 	// about a second for each gigabyte.
 	startLimit = 10 * time.Minute
+	// maxStore is no bound: the journal watches the disk itself. The server would take its limit from the room there is
+	// at the start.
+	maxStore = 1 << 60
 	// requestLimit bounds requests of callers who set no deadline.
 	requestLimit = 30 * time.Second
 )
@@ -31,12 +35,11 @@ const (
 // whole for one duplicate. Its fast batches sync every message. Neither syncs the name of a new block file.
 func startEmbedded(ctx context.Context, storeDir string, logger *slog.Logger) (*server.Server, error) {
 	embedded, err := server.NewServer(&server.Options{
-		ServerName: "deskbridge",
-		DontListen: true,
-		JetStream:  true,
-		StoreDir:   storeDir,
-		// The journal watches the disk itself; the server would take its limit from the room there is at the start.
-		JetStreamMaxStore: 1 << 60,
+		ServerName:        "deskbridge",
+		DontListen:        true,
+		JetStream:         true,
+		StoreDir:          storeDir,
+		JetStreamMaxStore: maxStore,
 		MaxPayload:        MaxQuarantineBytes + headerRoom,
 		// All readers share a connection, and each may have some megabytes on the way.
 		MaxPending: 1 << 30,
@@ -52,6 +55,14 @@ func startEmbedded(ctx context.Context, storeDir string, logger *slog.Logger) (*
 		return nil, err
 	}
 	return embedded, nil
+}
+
+// engineHealth is not nil when the server must be started anew.
+func engineHealth(embedded *server.Server) error {
+	if health := embedded.Healthz(nil); health.StatusCode != http.StatusOK {
+		return fmt.Errorf("%w: %s", ErrUnavailable, health.Error)
+	}
+	return nil
 }
 
 func awaitReady(ctx context.Context, embedded *server.Server) error {

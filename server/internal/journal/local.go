@@ -1,13 +1,14 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -32,7 +33,7 @@ type local struct {
 	epochs     epochs
 	durable    *mark
 	publisher  *publisher // the committer's
-	committer  *committer
+	committer  atomic.Pointer[committer]
 
 	closing sync.Once
 	over    chan struct{} // closed by Close
@@ -92,13 +93,7 @@ func (l *local) Ready() error {
 	if l.isClosed() {
 		return ErrClosed
 	}
-	if err := errors.Join(l.committer.err(), l.disk.err()); err != nil {
-		return err
-	}
-	if health := l.embedded.Healthz(nil); health.StatusCode != http.StatusOK {
-		return fmt.Errorf("%w: %s", ErrUnavailable, health.Error)
-	}
-	return nil
+	return cmp.Or(errors.Join(l.committer.Load().refusal(), l.disk.err()), engineHealth(l.embedded))
 }
 
 // Accepts implements log.
@@ -156,29 +151,38 @@ func (l *local) connection(name string) (*nats.Conn, jetstream.JetStream, error)
 }
 
 func (l *local) startCommitter(ctx context.Context) error {
+	if err := l.replaceCommitter(ctx); err != nil {
+		return err
+	}
+	l.onClose(func() error {
+		err := l.committer.Load().close(ErrClosed)
+		if err == nil {
+			err = l.checkpoint.setBoot(0) // all is synced
+		}
+		return err
+	})
+	return nil
+}
+
+// replaceCommitter starts a committer behind what is stored, all of it synced.
+func (l *local) replaceCommitter(ctx context.Context) error {
 	head, _ := l.durable.load()
 	blocks, err := openBlockSync(l.directory.blocks(eventsStream))
 	if err != nil {
 		return err
 	}
-	var interval <-chan time.Time
+	config := committerConfig{sync: blocks.sync, advance: l.advance, release: blocks.close, logger: l.config.Logger}
 	if l.config.Sync == SyncInterval {
 		ticker := time.NewTicker(syncInterval)
-		l.onClose(func() error {
+		config.interval = ticker.C
+		config.release = func() error {
 			ticker.Stop()
-			return l.checkpoint.setBoot(0)
-		})
-		interval = ticker.C
+			return blocks.close()
+		}
 	}
 	l.publisher = &publisher{connection: l.writing, jetstream: l.writer, alone: true, head: head, highest: head}
-	l.committer = startCommitter(ctx, committerConfig{
-		publish:  l.publisher.publish,
-		sync:     blocks.sync,
-		interval: interval,
-		advance:  l.advance,
-		logger:   l.config.Logger,
-	})
-	l.onClose(func() error { return errors.Join(l.committer.close(), blocks.close()) })
+	config.publish = l.publisher.publish
+	l.committer.Store(startCommitter(ctx, config))
 	return nil
 }
 

@@ -12,8 +12,8 @@ const (
 	trimTimeout = time.Minute
 )
 
-// maintain keeps an eye on the disk and on the retention until the journal is closed. It begins with what expired while
-// the journal was closed.
+// maintain keeps an eye on the disk, the log engine and the retention until the journal is closed. It begins with what
+// expired while the journal was closed.
 func (l *local) maintain(ctx context.Context) {
 	l.trimExpired(ctx)
 	diskTicker, trimTicker := time.NewTicker(diskInterval), time.NewTicker(trimInterval)
@@ -23,6 +23,7 @@ func (l *local) maintain(ctx context.Context) {
 		select {
 		case <-diskTicker.C:
 			l.report(l.disk.check())
+			l.report(l.mend(ctx))
 		case <-trimTicker.C:
 			l.trimExpired(ctx)
 		case <-ctx.Done():

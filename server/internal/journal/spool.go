@@ -104,11 +104,12 @@ func (s *spool) awaitEmpty(ctx context.Context) bool {
 // put sets the result of every entry.
 func (s *spool) put(group []*pending) {
 	var taken, copies []*pending
+	committer := s.local.committer.Load()
 	for _, e := range group {
 		c := &pending{message: e.message, deadline: e.deadline, done: make(chan result, 1)}
 		err := s.admit(e)
 		if err == nil {
-			err = s.local.committer.enqueue(c)
+			err = committer.enqueue(c)
 		}
 		e.result = result{err: err}
 		if err == nil {
@@ -116,7 +117,8 @@ func (s *spool) put(group []*pending) {
 		}
 	}
 	for i, e := range taken {
-		e.result = s.await(copies[i])
+		e.result.receipt, e.result.err = committer.await(context.Background(), copies[i])
+		e.result.receipt.Position, e.result.receipt.Spooled = 0, e.result.err == nil
 		if e.result.err == nil && !e.result.receipt.Duplicate {
 			s.bytes.Add(size(e.message))
 		}
@@ -139,19 +141,6 @@ func (s *spool) hasRoom(size int64) error {
 
 func size(message *nats.Msg) int64 {
 	return int64(len(message.Subject) + len(message.Data) + entryOverhead)
-}
-
-func (s *spool) await(e *pending) result {
-	timer := time.NewTimer(time.Until(e.deadline))
-	defer timer.Stop()
-	select {
-	case r := <-e.done:
-		return result{Receipt{Duplicate: r.receipt.Duplicate, Spooled: true}, r.err}
-	case <-s.local.committer.stopped:
-		return result{err: ErrClosed}
-	case <-timer.C:
-		return result{err: fmt.Errorf("%w: not spooled in time", ErrUnavailable)}
-	}
 }
 
 // drain moves entries to the cluster until ctx ends.

@@ -42,6 +42,7 @@ func openSpooled(ctx context.Context, config Config) (*spooled, error) {
 		publish: s.publish,
 		sync:    func() error { return nil }, // both have synced
 		advance: func(uint64) error { return nil },
+		release: func() error { return nil },
 		logger:  config.Logger,
 	})
 	ctx, s.stopDrain = context.WithCancel(context.WithoutCancel(ctx))
@@ -125,7 +126,7 @@ func (s *spooled) Close() (err error) {
 	s.closing.Do(func() {
 		// 1. What waits to be stored is stored or spooled, and answered. 2. The drain ends; what it hasn't moved stays.
 		// 3. The connections go. 4. The spool's directory is free.
-		err = s.committer.close()
+		err = s.committer.close(ErrClosed)
 		s.stopDrain()
 		s.drainer.Wait()
 		s.close()
