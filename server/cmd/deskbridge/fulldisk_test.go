@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -36,9 +37,41 @@ func TestFullDisk(t *testing.T) {
 	p.check(p.finish("full disks", 2))
 }
 
-// fill fills the disk and returns when the daemon refuses callbacks for it. It lives, and what it has can be read.
+// TestStartOnFullDisk starts the bridge where nothing can be written: what it has can be read.
+func TestStartOnFullDisk(t *testing.T) {
+	p, ok := newPower(t)
+	if !ok {
+		return
+	}
+	p.begin()
+	p.subscribe()
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		if err := p.fill(t.Context()); err != nil {
+			t.Fatalf("seed %d: full: %v", p.seed, err)
+		}
+		p.daemon.end(signal)
+		p.launch()
+		if err := p.daemon.awaitReady(t.Context()); err != nil {
+			t.Fatalf("seed %d: %v: %v", p.seed, signal, err)
+		}
+		if err := p.refuses(t.Context()); err != nil {
+			t.Fatalf("seed %d: %v: %v", p.seed, signal, err)
+		}
+		p.mount.disk.fill(false)
+		if err := p.awaitLoad(t.Context()); err != nil {
+			t.Fatalf("seed %d: %v, with room again: %v", p.seed, signal, err)
+		}
+	}
+	p.check(p.finish("starts on full disks", 2))
+}
+
 func (p *power) fill(ctx context.Context) error {
 	p.mount.disk.fill(true)
+	return p.refuses(ctx)
+}
+
+// refuses returns when the daemon refuses callbacks for want of room. It lives, and what it has can be read.
+func (p *power) refuses(ctx context.Context) error {
 	err := eventually(ctx, "a refusal", func() bool { return strings.Contains(p.answer(), "50303") })
 	if err != nil {
 		return fmt.Errorf("%w: the last answer was %s", err, p.answer())

@@ -110,12 +110,15 @@ func (c *checkpoint) setBoot(boot uint64) error {
 	return c.update(func(state *checkpointState) { state.Boot = boot })
 }
 
-// update syncs. What isn't on disk is not promised: after an error the state is as before.
+// update syncs, if there is anything new. What isn't on disk is not promised: after an error the state is as before.
 func (c *checkpoint) update(change func(*checkpointState)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, changed := c.state, c.state
 	change(&changed)
+	if changed == before {
+		return nil
+	}
 	err := c.writeLocked(changed)
 	if err == nil {
 		err = c.file.Sync()

@@ -182,8 +182,11 @@ func (c *committer) answer(group []*pending) {
 	for _, p := range group {
 		last = max(last, p.result.receipt.Position)
 	}
-	c.try(func() error { return c.advance(last) })
-	if err := c.err(); err != nil {
+	err := c.err()
+	if err == nil {
+		err = c.advance(last)
+	}
+	if err != nil {
 		fail(group, err)
 	}
 	for _, p := range group {

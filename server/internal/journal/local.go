@@ -186,10 +186,10 @@ func (l *local) replaceCommitter(ctx context.Context) error {
 	return nil
 }
 
-// advance lets readers see what is acknowledged.
+// advance lets readers see what is acknowledged. What can't be written down is not acknowledged; the next group may be.
 func (l *local) advance(position uint64) error {
 	if err := l.checkpoint.raiseHead(position); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	l.durable.advance(position)
 	return nil

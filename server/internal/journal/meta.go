@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (d *directory) keepSettings() error {
 	if err != nil {
 		return err
 	}
-	return writeFileSynced(filepath.Join(d.path, settingsFile), content)
+	return ensureFile(filepath.Join(d.path, settingsFile), content)
 }
 
 // restoreSettings is for before the engine starts.
@@ -50,12 +51,21 @@ func (d *directory) restoreSettings() error {
 		return fmt.Errorf("%w: the file %q: %w", ErrDamaged, settingsFile, err)
 	}
 	for path, content := range kept {
-		err := writeFileSynced(filepath.Join(d.streams(), path), content)
+		err := ensureFile(filepath.Join(d.streams(), path), content)
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // a stream that is gone is noticed when it is opened
 			return err
 		}
 	}
 	return nil
+}
+
+// ensureFile leaves a file alone that has the content: there may be no room to write it again, and a full disk must not
+// keep the journal from being read.
+func ensureFile(path string, content []byte) error {
+	if existing, err := os.ReadFile(path); err == nil && bytes.Equal(existing, content) {
+		return nil
+	}
+	return writeFileSynced(path, content)
 }
 
 // putUnfinishedAside makes way when the first start was never complete. Nothing was acknowledged then, and the engine

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// quarantineWindow is for what is published once more to learn whether it is there.
+const quarantineWindow = 2 * time.Minute
 
 func eventsConfig(config Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
@@ -15,6 +20,7 @@ func eventsConfig(config Config) jetstream.StreamConfig {
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardOld,
+		MaxBytes:    -1,
 		Duplicates:  config.DedupeWindow,
 		AllowDirect: true,
 		Replicas:    1,
@@ -25,10 +31,7 @@ func eventsConfig(config Config) jetstream.StreamConfig {
 // clusterConfig has the servers trim: they keep their own files.
 func clusterConfig(config Config) jetstream.StreamConfig {
 	c := eventsConfig(config)
-	c.Replicas, c.MaxAge, c.MaxBytes = config.Cluster.Replicas, max(config.Retention, 0), config.MaxBytes
-	if c.MaxBytes == 0 {
-		c.MaxBytes = -1
-	}
+	c.Replicas, c.MaxAge, c.MaxBytes = config.Cluster.Replicas, max(config.Retention, 0), orNone(config.MaxBytes)
 	c.AllowAtomicPublish = true
 	return c
 }
@@ -41,6 +44,7 @@ func quarantineConfig(config Config) jetstream.StreamConfig {
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardNew,
 		MaxBytes:    config.QuarantineBytes,
+		Duplicates:  quarantineWindow,
 		AllowDirect: true,
 		Replicas:    1,
 		Metadata:    map[string]string{},
@@ -59,8 +63,7 @@ func openStream(
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		err = fmt.Errorf("%w: the log engine can't open it; its log says why", ErrDamaged)
 	case err == nil:
-		config.Metadata = stream.CachedInfo().Config.Metadata
-		stream, err = js.UpdateStream(ctx, config)
+		stream, err = updateStream(ctx, js, stream, config)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("stream %q: %w", config.Name, engineError(err))
@@ -86,9 +89,8 @@ func openShared(
 			err = fmt.Errorf("%w: %w", ErrUnavailable, err) // it is being made
 		}
 	}
-	if err == nil && !hasSettings(stream.CachedInfo().Config, config) {
-		config.Metadata = stream.CachedInfo().Config.Metadata
-		stream, err = js.UpdateStream(ctx, config)
+	if err == nil {
+		stream, err = updateStream(ctx, js, stream, config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", config.Name, engineError(err))
@@ -96,8 +98,30 @@ func openShared(
 	return stream, nil
 }
 
-// hasSettings compares what an operator can set.
+// updateStream gives the stream other settings where they differ: on a full disk the log engine couldn't write them.
+func updateStream(
+	ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, config jetstream.StreamConfig,
+) (jetstream.Stream, error) {
+	have := stream.CachedInfo().Config
+	if hasSettings(have, config) {
+		return stream, nil
+	}
+	config.Metadata = have.Metadata
+	return js.UpdateStream(ctx, config)
+}
+
+// hasSettings compares what an operator can set, or a former version may have set in another way.
 func hasSettings(have, want jetstream.StreamConfig) bool {
 	return have.Replicas == want.Replicas && have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes &&
-		have.Duplicates == want.Duplicates && have.AllowAtomicPublish == want.AllowAtomicPublish
+		have.Duplicates == want.Duplicates && have.AllowAtomicPublish == want.AllowAtomicPublish &&
+		have.AllowDirect == want.AllowDirect && have.Discard == want.Discard &&
+		slices.Equal(have.Subjects, want.Subjects)
+}
+
+// orNone is how the log engine stores a bound.
+func orNone(bound int64) int64 {
+	if bound == 0 {
+		return -1
+	}
+	return bound
 }
