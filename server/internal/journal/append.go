@@ -15,7 +15,7 @@ func (l *local) Append(ctx context.Context, entry Entry) (Receipt, error) {
 	if err := entry.checkSize(); err != nil {
 		return Receipt{}, err
 	}
-	if err := l.disk.err(); err != nil {
+	if err := l.disk.admit(int64(len(entry.Data) + entryOverhead)); err != nil {
 		return Receipt{}, err
 	}
 	return l.committer.Load().append(ctx, newPending(entry, time.Now().Add(l.config.AckTimeout)))

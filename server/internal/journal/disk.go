@@ -11,8 +11,10 @@ import (
 type disk struct {
 	path    string
 	reserve int64 // 0 for defaultReserve
-	full    atomic.Pointer[error]
 	seen    atomic.Pointer[DiskStats]
+	// taken is what was admitted since the last look, earlier what was in the time before: some of it may not have been
+	// written when that look was taken.
+	taken, earlier atomic.Int64
 }
 
 // DiskStats is the room on the data directory's filesystem.
@@ -26,6 +28,7 @@ func defaultReserve(size int64) int64 { return min(max(size/20, 64<<20), 1<<30) 
 
 // check looks how much room there is.
 func (d *disk) check() error {
+	d.earlier.Store(d.taken.Swap(0))
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(d.path, &stat); err != nil {
 		return fmt.Errorf("%s: %w", d.path, err)
@@ -36,13 +39,6 @@ func (d *disk) check() error {
 		reserve = defaultReserve(int64(stat.Blocks * block))
 	}
 	d.seen.Store(&DiskStats{Free: free, Reserve: reserve})
-	if free >= reserve {
-		d.full.Store(nil)
-		return nil
-	}
-	err := fmt.Errorf("%w: %d MiB are left on the disk of %s, and %d MiB are kept free",
-		ErrFull, free>>20, d.path, reserve>>20)
-	d.full.Store(&err)
 	return nil
 }
 
@@ -54,10 +50,23 @@ func (d *disk) stats() DiskStats {
 	return DiskStats{}
 }
 
-// err is ErrFull when the last check found too little room.
-func (d *disk) err() error {
-	if full := d.full.Load(); full != nil {
-		return *full
+// admit is ErrFull when there is too little room for what was admitted so far; else that grows. A burst between two
+// looks doesn't eat the reserve.
+func (d *disk) admit(size int64) error {
+	if err := d.err(); err != nil {
+		return err
 	}
+	d.taken.Add(size)
 	return nil
+}
+
+// err is ErrFull when there is too little room.
+func (d *disk) err() error {
+	seen := d.stats()
+	free := seen.Free - d.taken.Load() - d.earlier.Load()
+	if free >= seen.Reserve {
+		return nil
+	}
+	return fmt.Errorf("%w: %d MiB are left on the disk of %s, and %d MiB are kept free",
+		ErrFull, max(free, 0)>>20, d.path, seen.Reserve>>20)
 }

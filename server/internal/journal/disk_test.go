@@ -36,6 +36,27 @@ func TestDiskRecovers(t *testing.T) {
 	}
 }
 
+func TestBurstLeavesTheReserve(t *testing.T) {
+	t.Parallel()
+	d := disk{path: t.TempDir(), reserve: 1}
+	d.seen.Store(&DiskStats{Free: 10 << 20, Reserve: 4 << 20})
+	admitted := 0
+	for admitted < 20 && d.admit(1<<20) == nil {
+		admitted++
+	}
+	if admitted < 6 || admitted > 7 {
+		t.Errorf("took %d MiB with 6 MiB above the reserve", admitted)
+	}
+	for range 2 {
+		if err := d.check(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.admit(1 << 20); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+}
+
 func TestDefaultReserve(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int64]int64{100 << 20: 64 << 20, 10 << 30: 512 << 20, 1 << 40: 1 << 30} {

@@ -39,7 +39,7 @@ func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
 	if l.isClosed() {
 		return 0, ErrClosed
 	}
-	if err := l.disk.err(); err != nil {
+	if err := l.disk.admit(int64(len(data) + entryOverhead)); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.AckTimeout)

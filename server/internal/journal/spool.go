@@ -129,7 +129,7 @@ func (s *spool) admit(e *pending) error {
 	if err := s.hasRoom(size(e.message)); err != nil {
 		return err
 	}
-	return s.local.disk.err()
+	return s.local.disk.admit(size(e.message))
 }
 
 func (s *spool) hasRoom(size int64) error {
