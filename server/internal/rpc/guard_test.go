@@ -19,9 +19,6 @@ import (
 	"github.com/deskbridge/deskbridge/server/internal/access"
 )
 
-// testDeadline bounds every wait of a test: it is reached only by a fault.
-const testDeadline = 30 * time.Second
-
 // closedServer is a server that nobody may use, and a client of it. It gives the contexts of the calls, as the transport
 // makes them.
 func closedServer(t *testing.T) (*grpc.ClientConn, <-chan context.Context) {
