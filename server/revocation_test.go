@@ -23,11 +23,15 @@ import (
 // watch opens a stream over gRPC that has caught up.
 func (s *secured) watch(t *testing.T, principal string) *stream {
 	t.Helper()
+	return watchOver(t, s.dial(t, s.clientTLS(nil)), as(principal)...)
+}
+
+func watchOver(t *testing.T, conn *grpc.ClientConn, headers ...string) *stream {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testDeadline)
 	t.Cleanup(cancel)
-	ctx = metadata.AppendToOutgoingContext(ctx, as(principal)...)
-	events, err := deskbridgev1.NewSessionEventServiceClient(s.dial(t, s.clientTLS(nil))).
-		Subscribe(ctx, &deskbridgev1.SubscribeRequest{})
+	events, err := deskbridgev1.NewSessionEventServiceClient(conn).
+		Subscribe(metadata.AppendToOutgoingContext(ctx, headers...), &deskbridgev1.SubscribeRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +49,14 @@ func (s *stream) end() error {
 		if _, err := s.Recv(); err != nil {
 			return err
 		}
+	}
+}
+
+// awaitEvents reads up to the next events.
+func (s *stream) awaitEvents() {
+	s.t.Helper()
+	for s.next().GetEvents() == nil {
+		continue
 	}
 }
 
@@ -83,7 +95,7 @@ func TestChangesReachLiveStreams(t *testing.T) {
 			t.Parallel()
 			s := startSecured(t, principals())
 			affected := s.watch(t, "crm")
-			overHTTP := s.watchHTTP(t, "crm")
+			overHTTP := s.watchHTTP(t, s.httpClient(t, s.clientTLS(nil)), as("crm")...)
 			changed := tt.change(principals())
 			writeFile(t, s.config.Access, []byte(changed))
 
@@ -100,15 +112,17 @@ func TestChangesReachLiveStreams(t *testing.T) {
 }
 
 // watchHTTP opens a stream of lines, and gives its last line when it ends.
-func (s *secured) watchHTTP(t *testing.T, principal string) <-chan string {
+func (s *secured) watchHTTP(t *testing.T, client *http.Client, headers ...string) <-chan string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testDeadline)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+s.HTTPAddr()+"/v1/events:subscribe", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set(as(principal)[0], as(principal)[1])
-	response, err := s.httpClient(t, s.clientTLS(nil)).Do(request) //nolint:bodyclose // closed below, where it is read
+	for n := 0; n < len(headers); n += 2 {
+		request.Header.Set(headers[n], headers[n+1])
+	}
+	response, err := client.Do(request) //nolint:bodyclose // closed below, where it is read
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +153,7 @@ func TestUselessFileChangesNothing(t *testing.T) {
 	s.awaitStale(t, 0)
 
 	s.fill()
-	for {
-		if events := unaffected.next().GetEvents().GetEvents(); len(events) > 0 {
-			return
-		}
-	}
+	unaffected.awaitEvents()
 }
 
 func (s *secured) awaitLog(t *testing.T, text string) {
@@ -202,6 +212,38 @@ func TestCertificateIsReloaded(t *testing.T) {
 func (s *secured) expiry(t *testing.T) float64 {
 	t.Helper()
 	return s.scrape(t)["deskbridge_tls_certificate_expiry_timestamp_seconds"].GetMetric()[0].GetGauge().GetValue()
+}
+
+// TestAuthorityIsRevokedUnderOpenConnections: a certificate was verified when its connection began. When another
+// authority takes the place of its own, it is good for neither a stream nor another call.
+func TestAuthorityIsRevokedUnderOpenConnections(t *testing.T) {
+	t.Parallel()
+	s := startSecured(t, principals())
+	certificate := s.clientTLS(s.ca.client(dashboard))
+	conn := s.dial(t, certificate)
+	live := watchOver(t, conn)
+	overHTTP := s.watchHTTP(t, s.httpClient(t, certificate))
+	withToken := s.watch(t, "masked")
+
+	writeFile(t, s.config.ClientCAs, append(newAuthority(t).pem(), s.ca.pem()...)) // another one beside it changes nothing
+	s.awaitLog(t, "read again what has changed")
+	s.fill()
+	live.awaitEvents()
+	writeFile(t, s.config.ClientCAs, newAuthority(t).pem())
+
+	err := live.end()
+	if detail := detailOf(t, err); detail.GetReason() != deskbridgev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED ||
+		detail.GetResumeCursor() == "" {
+		t.Errorf("the stream: %v, %v", err, detail)
+	}
+	if text := <-overHTTP; !strings.Contains(text, "ERROR_REASON_UNAUTHENTICATED") {
+		t.Errorf("the stream over HTTP: %s", text)
+	}
+	_, err = deskbridgev1.NewSessionEventServiceClient(conn).GetJournalInfo(t.Context(), &deskbridgev1.GetJournalInfoRequest{})
+	if status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a call on the connection: %v", err)
+	}
+	withToken.awaitEvents() // it needs no authority
 }
 
 // TestCallbackTokenIsReloaded replaces the webhook's token.

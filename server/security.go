@@ -46,7 +46,7 @@ func (s *Server) secure() (err error) {
 			paths = append(paths, s.config.ClientCAs)
 		}
 		s.reloads = append(s.reloads, &reload{
-			paths: paths, load: s.certificates.load, stale: files.WithLabelValues("tls-cert-file"),
+			paths: paths, load: s.loadCertificates, stale: files.WithLabelValues("tls-cert-file"),
 		})
 		registerExpiry(s.metrics, s.certificates)
 	}
@@ -66,6 +66,14 @@ func (s *Server) loadCallbackTokens() error {
 	return wrap("--callback-token-file", err)
 }
 
+func (s *Server) loadCertificates() error {
+	err := s.certificates.load()
+	if err == nil {
+		s.access.ReplaceAuthorities(s.certificates.current.Load().ClientCAs)
+	}
+	return err
+}
+
 func (s *Server) loadAccess() error {
 	text, err := os.ReadFile(s.config.Access)
 	if err != nil {
@@ -75,7 +83,7 @@ func (s *Server) loadAccess() error {
 	if err != nil {
 		return fmt.Errorf("--access-file %s: %w", s.config.Access, err)
 	}
-	s.access.Replace(policy)
+	s.access.ReplacePolicy(policy)
 	return nil
 }
 

@@ -30,8 +30,9 @@ var (
 type Caller struct {
 	// Authorization has the values of the header of that name.
 	Authorization []string
-	// Certificate of the client, when it has one that its connection has verified.
-	Certificate *x509.Certificate
+	// Certificates of the client, when it has some that its connection has verified: its own, and those that join it to an
+	// authority.
+	Certificates []*x509.Certificate
 	// Local: the call comes over loopback, and not by way of the HTTP listener.
 	Local bool
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync"
@@ -18,10 +19,11 @@ const maxCalls = 1000
 type Control struct {
 	callRate int
 
-	mu     sync.Mutex
-	policy *Policy
-	leases map[*lease]struct{}
-	usage  map[string]*usage // by the principals' names
+	mu          sync.Mutex
+	policy      *Policy
+	authorities *x509.CertPool // of client certificates; nil: none is good
+	leases      map[*lease]struct{}
+	usage       map[string]*usage // by the principals' names
 }
 
 // usage is what a principal uses at present.
@@ -51,11 +53,11 @@ func (c *Control) Admit(ctx context.Context, method string, caller Caller) (cont
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := &lease{caller: caller, need: needOf(method)}
-	who, err := c.policy.check(l, time.Now())
+	who, err := c.checkLocked(l, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	count, err := c.take(who.principal, isEventStream(method))
+	count, err := c.takeLocked(who.principal, isEventStream(method))
 	if err != nil {
 		return nil, err
 	}
@@ -66,20 +68,20 @@ func (c *Control) Admit(ctx context.Context, method string, caller Caller) (cont
 	return ctx, nil
 }
 
-// check says who calls, if it may.
-func (p *Policy) check(l *lease, now time.Time) (identity, error) {
+// checkLocked says who calls, if it may.
+func (c *Control) checkLocked(l *lease, now time.Time) (identity, error) {
 	if l.need == needNothing {
 		return identity{principal: &Principal{}}, nil
 	}
-	who, err := p.identify(l.caller, now)
+	who, err := c.policy.identify(l.caller, c.authorities, now)
 	if err != nil {
 		return identity{}, err
 	}
 	return who, who.principal.fulfils(l.need)
 }
 
-// take counts a call, and returns the count that it is in. The caller holds the lock.
-func (c *Control) take(p *Principal, stream bool) (*int, error) {
+// takeLocked counts a call, and returns the count that it is in.
+func (c *Control) takeLocked(p *Principal, stream bool) (*int, error) {
 	use := c.usage[p.Name]
 	if use == nil {
 		use = &usage{limiter: rate.NewLimiter(rate.Limit(c.callRate), c.callRate)}
@@ -106,15 +108,28 @@ func (c *Control) release(l *lease, count *int) {
 	delete(c.leases, l)
 }
 
-// Replace puts another policy in force. Calls that it doesn't allow end, and so do those of principals whose rights it
-// changes, so that they come back with the new ones.
-func (c *Control) Replace(policy *Policy) {
+// ReplacePolicy puts another policy in force. Calls that it doesn't allow end, and so do those of principals whose
+// rights it changes, so that they come back with the new ones.
+func (c *Control) ReplacePolicy(policy *Policy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.policy = policy
+	c.recheckLocked()
+}
+
+// ReplaceAuthorities puts others in force that vouch for client certificates. Calls end whose certificate had been
+// vouched for by another one, and their connections are good for no other call.
+func (c *Control) ReplaceAuthorities(authorities *x509.CertPool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.authorities = authorities
+	c.recheckLocked()
+}
+
+func (c *Control) recheckLocked() {
 	now := time.Now()
 	for l := range c.leases {
-		who, err := policy.check(l, now)
+		who, err := c.checkLocked(l, now)
 		switch {
 		case err != nil:
 			l.end(err)

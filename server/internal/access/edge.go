@@ -18,8 +18,8 @@ const (
 // EdgeMetadata presents the caller of an HTTP request.
 func EdgeMetadata(r *http.Request) metadata.MD {
 	md := metadata.Pairs(edgeRemote, r.RemoteAddr)
-	if certificate := VerifiedCertificate(r.TLS); certificate != nil {
-		md.Set(edgeCertificate, string(certificate.Raw))
+	for _, certificate := range VerifiedCertificates(r.TLS) {
+		md.Append(edgeCertificate, string(certificate.Raw))
 	}
 	return md
 }
@@ -29,7 +29,7 @@ func EdgeCaller(md metadata.MD) (caller Caller, remote string) {
 	caller.Authorization = md["authorization"]
 	for _, raw := range md[edgeCertificate] {
 		if certificate, err := x509.ParseCertificate([]byte(raw)); err == nil {
-			caller.Certificate = certificate
+			caller.Certificates = append(caller.Certificates, certificate)
 		}
 	}
 	for _, address := range md[edgeRemote] {
@@ -38,10 +38,10 @@ func EdgeCaller(md metadata.MD) (caller Caller, remote string) {
 	return caller, remote
 }
 
-// VerifiedCertificate is the certificate of a connection's client; nil unless the connection has verified one.
-func VerifiedCertificate(state *tls.ConnectionState) *x509.Certificate {
-	if state == nil || len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
+// VerifiedCertificates are what a connection's client has sent; none unless the connection has verified the first.
+func VerifiedCertificates(state *tls.ConnectionState) []*x509.Certificate {
+	if state == nil || len(state.VerifiedChains) == 0 {
 		return nil
 	}
-	return state.VerifiedChains[0][0]
+	return state.PeerCertificates
 }

@@ -77,7 +77,7 @@ func FuzzParse(f *testing.F) {
 		if p.open || len(p.tokens)+len(p.identities) == 0 {
 			t.Fatal("the policy is open, or lets nobody in")
 		}
-		if _, err := p.identify(Caller{Local: true}, time.Now()); err == nil {
+		if _, err := p.identify(Caller{Local: true}, nil, time.Now()); err == nil {
 			t.Fatal("nobody is somebody")
 		}
 		for _, known := range p.tokens {

@@ -56,7 +56,7 @@ type identity struct {
 }
 
 // identify finds out who calls. A bearer token decides where there is one: a certificate doesn't make a wrong one good.
-func (p *Policy) identify(caller Caller, now time.Time) (identity, error) {
+func (p *Policy) identify(caller Caller, authorities *x509.CertPool, now time.Time) (identity, error) {
 	if p.open {
 		everyone := &Principal{Admin: caller.Local, Reads: true, Content: true}
 		return identity{principal: everyone}, nil
@@ -67,8 +67,8 @@ func (p *Policy) identify(caller Caller, now time.Time) (identity, error) {
 		return identity{}, err
 	case token != "":
 		return p.byToken(token, now)
-	case caller.Certificate != nil:
-		return p.byCertificate(caller.Certificate, now)
+	case len(caller.Certificates) > 0:
+		return p.byCertificate(caller.Certificates, authorities, now)
 	default:
 		return identity{}, fmt.Errorf("%w: a bearer token or a client certificate is needed", ErrUnauthenticated)
 	}
@@ -85,10 +85,17 @@ func (p *Policy) byToken(token string, now time.Time) (identity, error) {
 	return identity(known), nil
 }
 
-// byCertificate knows a certificate by the first of its names that the policy has.
-func (p *Policy) byCertificate(certificate *x509.Certificate, now time.Time) (identity, error) {
+// byCertificate knows a certificate by the first of its names that the policy has. The connection has verified it, but
+// perhaps long ago.
+func (p *Policy) byCertificate(
+	sent []*x509.Certificate, authorities *x509.CertPool, now time.Time,
+) (identity, error) {
+	certificate := sent[0]
 	if expired(certificate.NotAfter, now) {
 		return identity{}, fmt.Errorf("%w: the client certificate has expired", ErrUnauthenticated)
+	}
+	if !vouched(sent, authorities, now) {
+		return identity{}, fmt.Errorf("%w: no authority vouches for the client certificate", ErrUnauthenticated)
 	}
 	for _, name := range names(certificate) {
 		if principal, ok := p.identities[name]; ok {
@@ -96,6 +103,22 @@ func (p *Policy) byCertificate(certificate *x509.Certificate, now time.Time) (id
 		}
 	}
 	return identity{}, fmt.Errorf("%w: the client certificate is not known", ErrUnauthenticated)
+}
+
+// vouched tells whether an authority vouches for the first of the certificates that a client has sent.
+func vouched(sent []*x509.Certificate, authorities *x509.CertPool, now time.Time) bool {
+	if authorities == nil { // to the library, those of the system
+		return false
+	}
+	options := x509.VerifyOptions{
+		Roots: authorities, Intermediates: x509.NewCertPool(), CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, certificate := range sent[1:] {
+		options.Intermediates.AddCert(certificate)
+	}
+	_, err := sent[0].Verify(options)
+	return err == nil
 }
 
 // names are a certificate's URIs and then its DNS names; the common name counts only where there is neither.

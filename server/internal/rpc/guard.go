@@ -140,7 +140,7 @@ func callerOf(ctx context.Context, info *tap.Info) (caller access.Caller, remote
 	}
 	caller.Authorization = info.Header["authorization"]
 	if transport, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-		caller.Certificate = access.VerifiedCertificate(&transport.State)
+		caller.Certificates = access.VerifiedCertificates(&transport.State)
 	}
 	tcp, ok := p.Addr.(*net.TCPAddr)
 	caller.Local = ok && tcp.IP.IsLoopback()
