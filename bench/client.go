@@ -24,7 +24,7 @@ func benchClient(ctx context.Context, _ options, r *report) error {
 		rounds = append(rounds, f)
 	}
 	r.table("Reading with the Go client", "events in a batch", "client", "over a bare stub",
-		"with a cursor store, over a bare stub")
+		"with a FileCursorStore, over a bare stub")
 	for _, batch := range []string{"1", "10", "100"} {
 		cost := func(f figures, reader string) float64 { return f[reader+"/batch="+batch]["ns/op"] }
 		overStub := func(reader string) ratio {

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -64,7 +65,8 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(fmt.Sprintf("stub/batch=%d", size), func(b *testing.B) { readWithStub(b, address) })
 		b.Run(fmt.Sprintf("client/batch=%d", size), func(b *testing.B) { readWithClient(b, address) })
 		b.Run(fmt.Sprintf("client+store/batch=%d", size), func(b *testing.B) {
-			readWithClient(b, address, client.WithCursorStore(&client.MemoryCursorStore{}))
+			store := client.NewFileCursorStore(filepath.Join(b.TempDir(), "cursor"))
+			readWithClient(b, address, client.WithCursorStore(store))
 		})
 	}
 }

@@ -10,14 +10,15 @@ import (
 // CursorStore keeps one subscription's cursor over restarts of the program. The client calls it from one goroutine. An
 // error of either method ends the subscription.
 //
-// A cursor is saved after the loop has come back from the events before it, so that a crash in between delivers some
-// events again and never skips one. To have each event take effect exactly once, save FormatCursor of it in the same
-// transaction as its effect, and give Subscribe a store that loads it and whose Save does nothing.
+// A cursor is saved after the loop has come back from the events before it, so that a crash never skips one. It
+// delivers again what the loop has consumed since the last save: the events of about a second at most. To have each
+// event take effect exactly once, save FormatCursor of it in the same transaction as its effect, and give Subscribe a
+// store that loads it and whose Save does nothing.
 type CursorStore interface {
 	// Load returns the cursor saved last; "" when there is none.
 	Load(ctx context.Context) (string, error)
-	// Save replaces it. It is called once a batch of events, once a second within a long one, and when the loop ends;
-	// then for at most five seconds, even if the subscription's context has ended.
+	// Save replaces it. It is called at most once a second behind events, at once when the stream has caught up or is
+	// quiet, and when the loop ends; then for at most five seconds, even if the subscription's context has ended.
 	Save(ctx context.Context, cursor string) error
 }
 

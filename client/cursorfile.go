@@ -42,21 +42,22 @@ func (s *FileCursorStore) Save(_ context.Context, cursor string) error {
 
 func (s *FileCursorStore) replace(content string) error {
 	directory := filepath.Dir(s.path)
-	file, err := os.CreateTemp(directory, filepath.Base(s.path)+".*.tmp")
-	if err != nil {
+	temporary := s.path + ".tmp" // always the same, so that kills leave no more than one
+	if err := writeSynced(temporary, content); err != nil {
 		return err
 	}
-	if err := writeSynced(file, content); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	if err := os.Rename(file.Name(), s.path); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
+	if err := os.Rename(temporary, s.path); err != nil {
+		return errors.Join(err, os.Remove(temporary))
 	}
 	return syncDirectory(directory)
 }
 
-func writeSynced(file *os.File, content string) error {
-	_, err := file.WriteString(content)
+func writeSynced(path, content string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(content)
 	if err == nil {
 		err = file.Sync()
 	}

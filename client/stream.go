@@ -118,7 +118,10 @@ func (s *subscription) consume(ctx context.Context, response *deskbridgev1.Subsc
 	if response.GetCaughtUp() != nil && s.request.GetStopWhenCaughtUp() {
 		return errFinished
 	}
-	return s.save(ctx)
+	if response.GetEvents() != nil && !s.isSaveDue() {
+		return nil
+	}
+	return s.save(ctx) // at once behind all else, which is rare: the stream has caught up, or is quiet
 }
 
 func (s *subscription) open(opened *deskbridgev1.SubscriptionOpened) {
@@ -160,8 +163,11 @@ func (s *subscription) deliver(ctx context.Context, events []*deskbridgev1.Sessi
 			return errFinished
 		}
 		s.position = event.GetPosition()
-		if err := s.saveWithin(ctx); err != nil {
-			return err
+		if s.isSaveDue() {
+			s.markConsumed()
+			if err := s.save(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -181,14 +187,10 @@ func (s *subscription) stopped(ctx context.Context) error {
 // markConsumed puts the cursor behind the last event consumed.
 func (s *subscription) markConsumed() { s.cursor = FormatCursor(s.epoch, s.position) }
 
-// saveWithin saves the cursor behind the last event consumed, when the last save is some time ago: so that a crash in
-// a long batch with a slow loop repeats little.
-func (s *subscription) saveWithin(ctx context.Context) error {
-	if s.store == nil || time.Since(s.savedAt) < saveInterval {
-		return nil
-	}
-	s.markConsumed()
-	return s.save(ctx)
+// isSaveDue says whether the last save is some time ago. All that is not saved was consumed within that time after it,
+// so that a crash repeats no more.
+func (s *subscription) isSaveDue() bool {
+	return s.store != nil && time.Since(s.savedAt) >= saveInterval
 }
 
 // watchdog cancels a stream that is silent for too long. It runs only while the stream is waited for: a loop body may

@@ -63,7 +63,8 @@ func (c *Client) Subscribe(
 }
 
 const (
-	// saveInterval is how often a cursor is saved within a batch. Between batches it is always saved.
+	// saveInterval is how often a cursor is saved behind events: the store may sync a disk each time, and a busy stream
+	// has thousands of batches a second.
 	saveInterval = time.Second
 	// finalSaveTimeout bounds the save after the loop, whose context may have ended.
 	finalSaveTimeout = 5 * time.Second

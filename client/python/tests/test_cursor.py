@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 import deskbridge
-from conftest import Collect, Serve, batch_request
+from conftest import Collect, Serve, batch_request, collect_async
 from deskbridge import v1
 from scripted import at, batch, caught_up, heartbeat, opened, plays, stalls
 
@@ -23,12 +24,38 @@ class RecordingStore(deskbridge.MemoryCursorStore):
         self.saved.append(cursor)
 
 
-def test_is_saved_behind_each_batch(collect: Collect, serve: Serve) -> None:
-    # Within a batch it is saved only when the last save is a second ago.
-    bridge = serve(plays(opened(0, 9), batch(2), heartbeat(5, 9), heartbeat(5, 9), batch(7), caught_up(9)))
+def test_is_saved_at_once_behind_what_is_not_events(collect: Collect, serve: Serve) -> None:
+    # Behind events it is saved only when the last save is a second ago.
+    bridge = serve(plays(opened(0, 9), batch(2), heartbeat(5, 9), heartbeat(5, 9), batch(7), batch(8), caught_up(9)))
     store = RecordingStore()
     collect(bridge.address, store=store)
-    assert store.saved == [at(0), at(2), at(5), at(7), at(9)]
+    assert store.saved == [at(0), at(5), at(9)]
+
+
+def test_is_saved_behind_events_once_a_second(collect: Collect, serve: Serve) -> None:
+    bridge = serve(plays(opened(0, 4), batch(1), batch(2), batch(3), batch(4), caught_up(4)))
+    store = RecordingStore()
+    collect(bridge.address, store=store, on_event=lambda event: time.sleep(1.1 if event.position == 2 else 0))
+    assert store.saved == [at(0), at(2), at(4)]
+
+
+class ThreadedStore(deskbridge.FileCursorStore):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.threads: set[threading.Thread] = set()
+
+    def save(self, cursor: str) -> None:
+        self.threads.add(threading.current_thread())
+        super().save(cursor)
+
+
+def test_in_a_file_is_not_saved_on_the_event_loop(serve: Serve, tmp_path: Path) -> None:
+    bridge = serve(plays(opened(0, 9), batch(2), heartbeat(5, 9), caught_up(9)))
+    store = ThreadedStore(tmp_path / "cursor")
+    collect_async(bridge.address, store=store)
+    assert store.load() == at(9)
+    assert store.threads
+    assert threading.current_thread() not in store.threads
 
 
 def test_is_saved_within_a_long_batch(collect: Collect, serve: Serve) -> None:
@@ -107,6 +134,7 @@ def test_store_that_fails_ends_the_subscription(collect: Collect, serve: Serve, 
 def test_file_store(tmp_path: Path) -> None:
     path = tmp_path / "cursor"
     store = deskbridge.FileCursorStore(path)
+    path.with_name("cursor.tmp").write_text("what a kill has left")
     assert store.load() == ""
     for cursor in [at(7), at(12345678)]:
         store.save(cursor)

@@ -2,16 +2,18 @@
  * Keeps one subscription's cursor over restarts of the program. The client calls one method at a time. A failure of
  * either ends the subscription with a CursorStoreError.
  *
- * A cursor is saved after the loop has come back from the events before it, so that a crash in between delivers some
- * events again and never skips one. To have each event take effect exactly once, save formatCursor of it in the same
- * transaction as its effect, and give subscribe a store that loads it and whose save does nothing.
+ * A cursor is saved after the loop has come back from the events before it, so that a crash never skips one. It
+ * delivers again what the loop has consumed since the last save: the events of about a second at most. To have each
+ * event take effect exactly once, save formatCursor of it in the same transaction as its effect, and give subscribe a
+ * store that loads it and whose save does nothing.
  */
 export interface CursorStore {
   /** Returns the cursor saved last; "" when there is none. */
   load(signal: AbortSignal): Promise<string>;
   /**
-   * Replaces it. It is called once a batch of events, once a second within a long one, and when the loop ends. The
-   * signal is aborted with the subscription; for the last call, it is one that ends after five seconds.
+   * Replaces it. It is called at most once a second behind events, at once when the stream has caught up or is quiet,
+   * and when the loop ends. The signal is aborted with the subscription; for the last call, it is one that ends after
+   * five seconds.
    */
   save(cursor: string, signal: AbortSignal): Promise<void>;
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { CursorStore } from "./cursor.js";
@@ -29,7 +28,7 @@ export class FileCursorStore implements CursorStore {
 
   /** Returns when the cursor is on disk. */
   async save(cursor: string): Promise<void> {
-    const temporary = `${this.#path}.${randomUUID()}.tmp`;
+    const temporary = `${this.#path}.tmp`; // always the same, so that kills leave no more than one
     try {
       await writeSynced(temporary, `${cursor}\n`);
       await rename(temporary, this.#path);
@@ -42,7 +41,7 @@ export class FileCursorStore implements CursorStore {
 }
 
 async function writeSynced(path: string, content: string): Promise<void> {
-  const file = await open(path, "wx", 0o600);
+  const file = await open(path, "w", 0o600);
   try {
     await file.writeFile(content);
     await file.sync();

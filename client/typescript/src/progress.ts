@@ -1,6 +1,9 @@
 import { type CursorStore, CursorStoreError, formatCursor, positionOf } from "./cursor.js";
 
-/** How often a cursor is saved within a batch. Between batches it is always saved. */
+/**
+ * How often a cursor is saved behind events: the store may sync a disk each time, and a busy stream has thousands of
+ * batches a second.
+ */
 const saveIntervalMs = 1_000;
 /** Bounds the save after the loop, whose signal may have been aborted. */
 const finalSaveMs = 5_000;
@@ -76,7 +79,10 @@ export class Progress {
     this.#savedAt = performance.now();
   }
 
-  /** Whether the last save is so long ago that a crash in a long batch with a slow loop would repeat much. */
+  /**
+   * Whether the last save is some time ago. All that is not saved was consumed within that time after it, so that a
+   * crash repeats no more.
+   */
   get isSaveDue(): boolean {
     return this.#store !== undefined && performance.now() - this.#savedAt >= saveIntervalMs;
   }

@@ -110,7 +110,10 @@ export class Subscription {
         if (response.kind.case === "caughtUp" && this.#request.stopWhenCaughtUp) {
           return undefined;
         }
-        await this.#progress.save(this.#signal);
+        // At once behind what is not events, and rare: the stream has caught up, or is quiet.
+        if (response.kind.case !== "events" || this.#progress.isSaveDue) {
+          await this.#progress.save(this.#signal);
+        }
       }
     } catch (cause) {
       if (cause instanceof SilentError) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -30,14 +30,23 @@ class RecordingStore extends MemoryCursorStore {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-test("is saved behind each batch", async (t) => {
+test("is saved at once behind what is not events", async (t) => {
   const bridge = await serve(
     t,
-    plays(undefined, opened(0, 9), batch(1, 2), heartbeat(5, 9), heartbeat(5, 9), batch(7), caughtUp(9)),
+    plays(undefined, opened(0, 9), batch(1, 2), heartbeat(5, 9), heartbeat(5, 9), batch(7), batch(8), caughtUp(9)),
   );
   const cursorStore = new RecordingStore();
   await collect(connect(t, bridge), batchRequest, { cursorStore });
-  assert.deepEqual(cursorStore.saved, ["e1:0", "e1:2", "e1:5", "e1:7", "e1:9"]);
+  assert.deepEqual(cursorStore.saved, ["e1:0", "e1:5", "e1:9"]);
+});
+
+test("is saved behind events once a second", async (t) => {
+  const bridge = await serve(t, plays(undefined, opened(0, 4), batch(1), batch(2), batch(3), batch(4), caughtUp(4)));
+  const cursorStore = new RecordingStore();
+  for await (const { position } of connect(t, bridge).subscribe(batchRequest, { cursorStore })) {
+    await pause(position === 2n ? 1_100 : 0);
+  }
+  assert.deepEqual(cursorStore.saved, ["e1:0", "e1:2", "e1:4"]);
 });
 
 test("is saved within a long batch", async (t) => {
@@ -147,6 +156,7 @@ async function directory(t: TestContext): Promise<string> {
 test("is kept in a file", async (t) => {
   const path = await directory(t);
   const store = new FileCursorStore(join(path, "cursor"));
+  await writeFile(join(path, "cursor.tmp"), "what a kill has left");
   assert.equal(await store.load(), "");
   for (const cursor of ["e1:7", "e1:12345678"]) {
     await store.save(cursor);

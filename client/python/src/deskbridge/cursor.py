@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Protocol
@@ -13,18 +11,21 @@ from typing import Protocol
 class CursorStore(Protocol):
     """Keeps one subscription's cursor. What either method raises ends the subscription.
 
-    A cursor is saved after the loop has come back from the events before it, so that a crash in between delivers some
-    events again and never skips one. To have each event take effect exactly once, save `format_cursor` of it in the
-    same transaction as its effect, and subscribe with a store that loads it and whose `save` does nothing.
+    A cursor is saved after the loop has come back from the events before it, so that a crash never skips one. It
+    delivers again what the loop has consumed since the last save: the events of about a second at most. To have each
+    event take effect exactly once, save `format_cursor` of it in the same transaction as its effect, and subscribe with
+    a store that loads it and whose `save` does nothing.
 
-    An asyncio client calls the methods on its event loop, which waits meanwhile: see AsyncCursorStore.
+    An asyncio client calls the methods on its event loop, which waits meanwhile: see AsyncCursorStore. Only a
+    FileCursorStore saves in another thread.
     """
 
     def load(self) -> str | None:
         """Returns the cursor saved last; None or "" when there is none."""
 
     def save(self, cursor: str) -> None:
-        """Replaces it: once a batch of events, once a second within a long one, and when the loop ends."""
+        """Replaces it: at most once a second behind events, at once when the stream has caught up or is quiet, and when
+        the loop ends."""
 
 
 class AsyncCursorStore(Protocol):
@@ -81,16 +82,15 @@ class FileCursorStore:
             return ""
 
     def save(self, cursor: str) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=self._path.name + ".", suffix=".tmp", dir=self._path.parent)
+        temporary = self._path.with_name(self._path.name + ".tmp")  # always the same: kills leave no more than one
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(cursor + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(cursor + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
+            temporary.replace(self._path)
+        except OSError:
+            temporary.unlink()
             raise
         _sync_directory(self._path.parent)
 

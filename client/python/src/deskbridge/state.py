@@ -25,7 +25,8 @@ MAX_BACKOFF = 10.0
 _DEFAULT_HEARTBEAT = 10.0
 _MISSED_HEARTBEATS = 3
 
-# How often a cursor is saved within a batch, in seconds. Between batches it is always saved.
+# How often a cursor is saved behind events, in seconds: the store may sync a disk each time, and a busy stream has
+# thousands of batches a second.
 _SAVE_INTERVAL = 1.0
 
 
@@ -142,8 +143,12 @@ class SubscriptionState:
 
     @property
     def save_is_due(self) -> bool:
-        """Within a batch: so that a crash in a long one with a slow loop repeats little."""
+        """All that is not saved was consumed within that time after the last save: a crash repeats no more."""
         return time.monotonic() - self._saved_at >= _SAVE_INTERVAL
+
+    def save_is_due_behind(self, response: SubscribeResponse) -> bool:
+        """At once behind what is not events, and rare: the stream has caught up, or is quiet."""
+        return self.save_is_due or not response.HasField("events")
 
     def saved(self, cursor: str) -> None:
         self._saved_cursor, self._saved_at = cursor, time.monotonic()

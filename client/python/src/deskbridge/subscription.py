@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import cast
 
 from typing_extensions import Self
 
 from deskbridge.connection import Connection, Stream
-from deskbridge.cursor import AsyncCursorStore, CursorStore
+from deskbridge.cursor import AsyncCursorStore, CursorStore, FileCursorStore
 from deskbridge.errors import DeskbridgeError
 from deskbridge.state import SubscriptionState
 from deskbridge.v1.session_event_pb2 import SessionEvent
@@ -102,7 +101,8 @@ async def _deliver(
                 if state.save_is_due:
                     await saver.save()
             state.passed(response)
-            await saver.save()
+            if state.save_is_due_behind(response):
+                await saver.save()
     finally:
         try:
             await streams.close()
@@ -146,6 +146,15 @@ class _Streams:
             await self._connection.close_stream(stream)
 
 
+async def _in_thread(save: Callable[[str], None], cursor: str) -> None:
+    """Keeps the loop running while the disk is waited for. When cancelled it waits, too: a later save must be later."""
+    saving = asyncio.ensure_future(asyncio.to_thread(save, cursor))
+    try:
+        await asyncio.shield(saving)
+    finally:
+        await asyncio.wait({saving})
+
+
 class _Saver:
     """Keeps a store up to date, plain or asynchronous."""
 
@@ -159,15 +168,18 @@ class _Saver:
             self._state.resume(await cursor if inspect.isawaitable(cursor) else cursor)
 
     async def save(self) -> None:
-        self.save_plainly()
-        if self._store is not None and self._state.is_unsaved:
-            cursor = self._state.cursor
-            with self._giving_up():
-                await cast("AsyncCursorStore", self._store).save(cursor)
-            self._state.saved(cursor)
+        if self._store is None or not self._state.is_unsaved:
+            return
+        cursor = self._state.cursor
+        with self._giving_up():
+            if isinstance(self._store, FileCursorStore):
+                await _in_thread(self._store.save, cursor)
+            elif (saving := self._store.save(cursor)) is not None:
+                await saving
+        self._state.saved(cursor)
 
     def save_plainly(self) -> None:
-        """Saves at once. Does nothing where that takes a coroutine."""
+        """Saves at once, for the garbage collector. Does nothing where that takes a coroutine."""
         if self._store is None or not self._state.is_unsaved or inspect.iscoroutinefunction(self._store.save):
             return
         with self._giving_up():

@@ -28,7 +28,8 @@ def deliver(
                 if state.save_is_due:
                     saver.save()
             state.passed(response)
-            saver.save()
+            if state.save_is_due_behind(response):
+                saver.save()
     finally:
         streams.close()
         saver.save()

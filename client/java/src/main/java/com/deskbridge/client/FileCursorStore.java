@@ -38,7 +38,8 @@ public final class FileCursorStore implements CursorStore {
   /** Returns when the cursor is on disk. */
   @Override
   public void save(String cursor) throws IOException {
-    Path temporary = Files.createTempFile(path.getParent(), path.getFileName() + ".", ".tmp");
+    // Always the same, so that kills leave no more than one.
+    Path temporary = path.resolveSibling(path.getFileName() + ".tmp");
     try {
       writeSynced(temporary.toFile(), cursor + "\n");
       Files.move(temporary, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);

@@ -8,7 +8,10 @@ import java.time.Duration;
 
 /** Where a subscription stands, and what of it is saved. Not safe for concurrent use. */
 final class Progress {
-  /** How often a cursor is saved within a batch. Between batches it is always saved. */
+  /**
+   * How often a cursor is saved behind events: the store may sync a disk each time, and a busy stream has thousands of
+   * batches a second.
+   */
   static final Duration SAVE_INTERVAL = Duration.ofSeconds(1);
 
   /** Null when nothing is to be saved. */
@@ -84,7 +87,10 @@ final class Progress {
     savedAt = System.nanoTime();
   }
 
-  /** Saves when the last time is some time ago: so that a crash in a long batch with a slow loop repeats little. */
+  /**
+   * Saves when the last time is some time ago. All that is not saved was consumed within that time after it, so that a
+   * crash repeats no more.
+   */
   void saveNowAndThen() {
     if (System.nanoTime() - savedAt >= SAVE_INTERVAL.toNanos()) {
       save();

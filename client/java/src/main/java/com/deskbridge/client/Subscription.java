@@ -222,8 +222,17 @@ public final class Subscription implements Iterable<SessionEvent>, AutoCloseable
       if (response.hasCaughtUp() && request.getStopWhenCaughtUp()) {
         return null;
       }
-      progress.save();
+      saveBehind(response);
       begin(streams.next());
+    }
+  }
+
+  /** At once behind what is not events, and rare: the stream has caught up, or is quiet. */
+  private void saveBehind(SubscribeResponse response) {
+    if (response.hasEvents()) {
+      progress.saveNowAndThen();
+    } else {
+      progress.save();
     }
   }
 

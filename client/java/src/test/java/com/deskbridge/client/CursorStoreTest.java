@@ -55,13 +55,26 @@ class CursorStoreTest {
   private final SubscribeOptions options = SubscribeOptions.NONE.withCursorStore(store);
 
   @Test
-  void isSavedBehindEachBatch() throws Exception {
+  void isSavedAtOnceBehindWhatIsNotEvents() throws Exception {
     try (var bridge = new ScriptedBridge(
-            plays(opened(0, 9), batch(1, 2), heartbeat(5, 9), heartbeat(5, 9), batch(7), caughtUp(9)));
+            plays(opened(0, 9), batch(1, 2), heartbeat(5, 9), heartbeat(5, 9), batch(7), batch(8),
+                caughtUp(9)));
         Client client = bridge.client()) {
       new Recorder().collect(client, Recorder.ALL, options);
     }
-    assertEquals(List.of("e1:0", "e1:2", "e1:5", "e1:7", "e1:9"), store.saved);
+    assertEquals(List.of("e1:0", "e1:5", "e1:9"), store.saved);
+  }
+
+  @Test
+  void isSavedBehindEventsOnceASecond() throws Exception {
+    try (var bridge = new ScriptedBridge(plays(opened(0, 4), batch(1), batch(2), batch(3), batch(4), caughtUp(4)));
+        Client client = bridge.client();
+        Subscription events = client.subscribe(Recorder.ALL, options)) {
+      for (SessionEvent event : events) {
+        Thread.sleep(event.getPosition() == 2 ? Progress.SAVE_INTERVAL.toMillis() + 10 : 0);
+      }
+    }
+    assertEquals(List.of("e1:0", "e1:2", "e1:4"), store.saved);
   }
 
   @Test
@@ -163,6 +176,7 @@ class CursorStoreTest {
   @Test
   void inAFile(@TempDir Path directory) throws Exception {
     Path path = directory.resolve("cursor");
+    Files.writeString(directory.resolve("cursor.tmp"), "what a kill has left");
     assertEquals(Optional.empty(), new FileCursorStore(path).load());
     for (String cursor : List.of("e1:7", "e1:12345678")) {
       Thread.currentThread().interrupt();
