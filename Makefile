@@ -81,7 +81,7 @@ build-clients: $(PYTHON_TOOLS) client/typescript/node_modules ## Build the clien
 	npm --prefix examples/typescript run build
 	mvn -q -B -f client/java/pom.xml package
 
-CLIENTS ?= go,python,typescript,java
+CLIENTS ?= go,python,python-sync,typescript,java,java-listener
 .PHONY: test-clients
 test-clients: build-clients test-python test-typescript ## Hold the clients of all languages to one list of scenarios (CLIENTS=go,java)
 	$(GO) test -C client/conformance -count 1 -tags clients -timeout 30m -parallel 6 -clients $(CLIENTS)

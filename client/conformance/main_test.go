@@ -14,12 +14,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var clients = flag.String("clients", "go,python,typescript,java", "languages whose clients to test")
+var clients = flag.String("clients", "go,python,python-sync,typescript,java,java-listener", "clients to test")
 
 // patience bounds every wait: only a fault reaches it.
 const patience = 2 * time.Minute
 
-// language is a client's language.
+// language is a client's language; one that has two clients, or two ways to subscribe, is here twice.
 type language struct {
 	name string
 	// program is the command line of the conformance program, run from the repository's root.
@@ -28,14 +28,18 @@ type language struct {
 
 func languages() []language {
 	const javaPath = "client/java/target/test-classes:client/java/target/classes:client/java/target/dependency/*"
+	python := []string{"client/python/.venv/bin/python", "client/python/tests/conformance.py"}
+	java := []string{
+		// What makes a short-lived program start quickly.
+		"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", javaPath, "com.deskbridge.client.Conformance",
+	}
 	return []language{
 		{name: "go", program: []string{"bin/conformance-go"}},
-		{name: "python", program: []string{"client/python/.venv/bin/python", "client/python/tests/conformance.py"}},
+		{name: "python", program: python},
+		{name: "python-sync", program: append(slices.Clip(python), "sync")},
 		{name: "typescript", program: []string{"node", "client/typescript/dist/test/conformance.js"}},
-		{name: "java", program: []string{
-			// What makes a short-lived program start quickly.
-			"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", javaPath, "com.deskbridge.client.Conformance",
-		}},
+		{name: "java", program: java},
+		{name: "java-listener", program: append(slices.Clip(java), "listener")},
 	}
 }
 

@@ -4,7 +4,7 @@
 // row of the table is full:
 //
 //	make build-clients
-//	go test -tags clients ./client/conformance -v -clients go,python,typescript,java -run TestConformance
+//	go test -tags clients ./client/conformance -v -clients go,python,python-sync,typescript,java,java-listener -run TestConformance
 //
 // The package itself holds only the protocol between the two. It imports nothing of the bridge.
 //

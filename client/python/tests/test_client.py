@@ -81,6 +81,22 @@ def test_close_ends_the_subscription(serve: Serve, script: Script) -> None:
     asyncio.run(run())
 
 
+def test_close_ends_the_subscription_within_a_batch(serve: Serve) -> None:
+    bridge = serve(stalls(opened(0, 3), batch(1, 2, 3)))
+    store = deskbridge.MemoryCursorStore()
+    seen = []
+
+    async def follow() -> None:
+        client = deskbridge.Client(bridge.address)
+        async for event in client.subscribe(cursor_store=store):
+            seen.append(event.position)
+            await client.close()
+
+    with pytest.raises(deskbridge.ClosedError):
+        asyncio.run(follow())
+    assert (seen, store.cursor) == ([1], at(1))
+
+
 class SlowStore:
     """Takes its time, as a store behind a network does."""
 

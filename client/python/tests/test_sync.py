@@ -87,6 +87,22 @@ def test_trouble_of_one_subscription_disturbs_no_other_call(serve: Serve, troubl
     in_trouble.join()
 
 
+def test_close_ends_the_subscription_within_a_batch(serve: Serve) -> None:
+    bridge = serve(stalls(opened(0, 3), batch(1, 2, 3)))
+    store = deskbridge.MemoryCursorStore()
+    client = deskbridge.SyncClient(bridge.address)
+    seen = []
+
+    def follow() -> None:
+        for event in client.subscribe(cursor_store=store):
+            seen.append(event.position)
+            client.close()
+
+    with pytest.raises(deskbridge.ClosedError):
+        follow()
+    assert (seen, store.cursor) == ([1], at(1))
+
+
 def test_left_loop_has_ended(serve: Serve) -> None:
     bridge = serve(stalls(opened(0, 3), batch(1, 2, 3)))
     store = deskbridge.MemoryCursorStore()

@@ -98,6 +98,7 @@ async def _deliver(
             for event in state.take(response):
                 yield event
                 state.consumed(event)
+                connection.check_open()  # the rest of a batch is not held against who has closed the client
                 if state.save_is_due:
                     await saver.save()
             state.passed(response)

@@ -25,6 +25,7 @@ def deliver(
             for event in state.take(response):
                 yield event
                 state.consumed(event)
+                connection.check_open()  # the rest of a batch is not held against who has closed the client
                 if state.save_is_due:
                     saver.save()
             state.passed(response)

@@ -22,17 +22,22 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * Runs one subscription for the conformance suite: what to do comes as a line of JSON, what happens goes out as lines
- * of JSON. It ends by itself: a thread that the client left behind would keep it alive.
+ * of JSON. It ends by itself: a thread that the client left behind would keep it alive. With the argument "listener" it
+ * is handed its events instead of looping over them.
  */
-public final class Conformance implements Hooks {
+public final class Conformance implements Hooks, SessionEventListener {
   private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
   private final BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
   private final JsonFormat.Printer printer = JsonFormat.printer().omittingInsignificantWhitespace();
   private final JsonObject scenario;
+  private final CompletableFuture<JsonObject> listenerEnd = new CompletableFuture<>();
+  private int count;
 
   private Conformance() throws IOException {
     scenario = JsonParser.parseString(in.readLine()).getAsJsonObject();
@@ -40,35 +45,60 @@ public final class Conformance implements Hooks {
 
   public static void main(String[] args) throws Exception {
     Conformance conformance = new Conformance();
-    JsonObject end = conformance.run();
+    JsonObject end = List.of(args).contains("listener") ? conformance.listen() : conformance.loop();
     conformance.print("end", end);
   }
 
-  private JsonObject run() throws IOException {
-    SubscribeRequest.Builder request = SubscribeRequest.newBuilder();
-    JsonFormat.parser().merge(scenario.get("request").toString(), request);
+  private JsonObject loop() throws IOException {
     try (Client bridge = client();
-        Subscription events = bridge.subscribe(request.build(), options())) {
+        Subscription events = bridge.subscribe(request(), options())) {
       cancelOnDemand(events);
-      return end(loop(events), null);
-    } catch (CancellationException e) {
-      return end("cancelled", e);
-    } catch (Exception e) {
-      return end("error", e);
+      for (SessionEvent event : events) {
+        onEvent(event);
+      }
+      return end(null);
+    } catch (RuntimeException e) {
+      return end(e);
     }
   }
 
-  /** Returns how the loop ended. */
-  private String loop(Subscription events) throws IOException, InterruptedException {
-    int count = 0;
-    for (SessionEvent event : events) {
+  private JsonObject listen() throws IOException {
+    try (Client bridge = client();
+        Subscription events = bridge.subscribe(request(), options(), this)) {
+      cancelOnDemand(events);
+      return listenerEnd.join();
+    }
+  }
+
+  /** Leaves a loop. A listener has no other way either. */
+  private static final class Left extends RuntimeException {
+    private static final long serialVersionUID = 1;
+  }
+
+  @Override
+  public void onEvent(SessionEvent event) {
+    try {
       print(event);
       if (++count == number("limit")) {
-        return "left";
+        throw new Left();
       }
       Thread.sleep(number("delayMs"));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
-    return "finished";
+  }
+
+  @Override
+  public void onEnd(Throwable cause) {
+    listenerEnd.complete(end(cause));
+  }
+
+  private SubscribeRequest request() throws IOException {
+    SubscribeRequest.Builder request = SubscribeRequest.newBuilder();
+    JsonFormat.parser().merge(scenario.get("request").toString(), request);
+    return request.build();
   }
 
   private Client client() {
@@ -167,9 +197,9 @@ public final class Conformance implements Hooks {
     out.println(line);
   }
 
-  private static JsonObject end(String cause, Exception e) {
+  private static JsonObject end(Throwable e) {
     JsonObject end = new JsonObject();
-    end.addProperty("cause", cause);
+    end.addProperty("cause", cause(e));
     end.addProperty("message", e == null ? "" : String.valueOf(e.getMessage()));
     if (e instanceof DeskbridgeException failure) {
       end.addProperty("reason", name(failure.reason()));
@@ -179,6 +209,13 @@ public final class Conformance implements Hooks {
       end.addProperty("latestCursor", failure.latestCursor());
     }
     return end;
+  }
+
+  private static String cause(Throwable e) {
+    if (e == null) {
+      return "finished";
+    }
+    return e instanceof Left ? "left" : e instanceof CancellationException ? "cancelled" : "error";
   }
 
   private static String name(ErrorReason reason) {
