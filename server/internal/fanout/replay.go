@@ -175,7 +175,7 @@ func (s *Subscription) takeTurn(ctx context.Context) bool {
 	return false
 }
 
-// takeLocked looks at the records until they end or an item is full.
+// takeLocked looks at the records until they end, an item is full or the time is up.
 func (r *replay) takeLocked() []*Event {
 	s := r.subscription
 	if s.filter.MatchesAll() {
@@ -184,8 +184,8 @@ func (r *replay) takeLocked() []*Event {
 		s.cursor, r.records = r.records[n-1].Position, r.records[n:]
 		return events
 	}
-	kept, size := r.records[:0], 0
-	for len(r.records) > 0 {
+	kept, size, began := r.records[:0], 0, time.Now()
+	for len(r.records) > 0 && time.Since(began) < matchTime {
 		record := &r.records[0]
 		matches, err := r.match(record)
 		if err != nil {

@@ -185,7 +185,7 @@ func (s *Subscription) step(ctx context.Context) Item {
 	if found.ready && found.source == journalSource {
 		return s.stepJournal(ctx)
 	}
-	events := s.pass(found.events, found.through)
+	events := s.pass(&found)
 	switch {
 	case len(events) > 0:
 		return s.events(events)
@@ -234,15 +234,24 @@ func (s *Subscription) events(events []*Event) Item {
 	return item
 }
 
-// pass moves the cursor to through and returns the events that pass the expression. When it fails on one, that event is
-// the first behind the cursor, and the subscription has ended.
-func (s *Subscription) pass(events []*Event, through uint64) []*Event {
+// matchTime bounds how long expressions are evaluated without a look at heartbeats and at the context: a costly one
+// takes milliseconds for each event.
+const matchTime = 50 * time.Millisecond
+
+// pass moves the cursor behind what was found and returns the events that pass the expression. When it fails on one,
+// that event is the first behind the cursor, and the subscription has ended. When the time is up, there is more to come.
+func (s *Subscription) pass(f *found) []*Event {
 	if !s.filter.HasExpression() {
-		s.cursor = through
-		return events
+		s.cursor = f.through
+		return f.events
 	}
-	passed := events[:0]
-	for _, e := range events {
+	began, passed := time.Now(), f.events[:0]
+	for _, e := range f.events {
+		if time.Since(began) > matchTime {
+			s.lookAgain()
+			f.end = false
+			return passed
+		}
 		ok, err := s.filter.MatchExpression(e.view)
 		if err != nil {
 			s.fail(err)
@@ -253,8 +262,15 @@ func (s *Subscription) pass(events []*Event, through uint64) []*Event {
 		}
 		s.cursor = e.Position
 	}
-	s.cursor = through
+	s.cursor = f.through
 	return passed
+}
+
+// lookAgain makes the next look begin behind the cursor.
+func (s *Subscription) lookAgain() {
+	s.hub.mu.RLock()
+	defer s.hub.mu.RUnlock()
+	s.source, s.pending = journalSource, s.pending[:0]
 }
 
 // fail ends the subscription because of an event that can't be matched.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,6 +154,61 @@ func TestExpressionFailureEndsTheSubscription(t *testing.T) {
 				t.Errorf("Next: %v, want an error of the expression", err)
 			}
 		})
+	}
+}
+
+// costly is an expression that takes milliseconds for each event, and is true for those of one agent.
+func costly(agent string) string {
+	list := "[" + strings.TrimSuffix(strings.Repeat("1, ", 50), ", ") + "]"
+	return fmt.Sprintf("!%s.exists(x, %s.exists(y, event.agent_id == 'nobody')) && event.agent_id == %q", list, list, agent)
+}
+
+// TestCostlyExpressionKeepsHeartbeats has expressions that need far longer than a heartbeat's interval for what is read
+// or looked at in one go.
+func TestCostlyExpressionKeepsHeartbeats(t *testing.T) {
+	t.Parallel()
+	const events = 100
+	for _, behind := range []bool{false, true} {
+		t.Run(fmt.Sprintf("behind the window: %v", behind), func(t *testing.T) {
+			t.Parallel()
+			j := openJournal(t)
+			config := Config{Journal: From(j)}
+			if behind {
+				config.WindowBytes = 1
+			}
+			h := runHub(t, config)
+			waitHead(t, h, appendEvents(t, j, "s", 1, events))
+			s := subscribe(t, h, &deskbridgev1.EventFilter{Expression: costly("agent-3")}, Options{Heartbeat: time.Millisecond})
+			var places, got []uint64
+			for {
+				item := next(t, s)
+				if item.Kind == CaughtUp {
+					break
+				}
+				places = append(places, item.Position)
+				got = append(got, positions(item.Events)...)
+			}
+			if distinct := len(slices.Compact(places)); distinct < 5 {
+				t.Errorf("the reader heard of %d places", distinct)
+			}
+			if len(got) != 14 || got[0] != 3 || got[13] != 94 {
+				t.Errorf("got %d events: %v", len(got), got)
+			}
+		})
+	}
+}
+
+func TestCancelEndsCostlyExpression(t *testing.T) {
+	t.Parallel()
+	const events = 100
+	j := openJournal(t)
+	h := runHub(t, Config{Journal: From(j)})
+	waitHead(t, h, appendEvents(t, j, "s", 1, events))
+	s := subscribe(t, h, &deskbridgev1.EventFilter{Expression: costly("nobody")}, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), matchTime)
+	defer cancel()
+	if _, err := s.Next(ctx); !errors.Is(err, context.DeadlineExceeded) || s.cursor == events {
+		t.Errorf("Next: %v, at %d", err, s.cursor)
 	}
 }
 
