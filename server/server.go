@@ -145,6 +145,7 @@ func (s *Server) buildGRPC() {
 		Tracer:     s.tracing.tracer(),
 		MaxStreams: s.config.MaxStreams, MaxStreamAge: s.config.MaxStreamAge,
 		SendTimeout: s.config.SendTimeout, DrainSpread: s.config.DrainSpread,
+		PartTimeout: s.config.DrainTimeout / 4, // a reader that was cut has the rest of it to learn why
 	})
 	s.callbacks = rpc.NewCallbacks(rpc.CallbacksConfig{
 		Journal: s.journal, Logger: s.logger, Metrics: s.metrics,
@@ -271,12 +272,14 @@ func (s *Server) Run(ctx context.Context) error {
 //  2. The HTTP listener closes, and connections without a request; callbacks under way are answered. A callback that
 //     is sent at the very moment its connection closes was not read: no byte of an answer comes, and sending it again
 //     is right. The delay is what makes that rare: a connection in use is never closed under its sender.
-//  3. Streams are told to drain and end, over gRPC and HTTP. What they have not had by then waits in the journal.
+//  3. Streams are told to drain and end, over gRPC and HTTP; one whose reader takes nothing is cut after a quarter of
+//     DrainTimeout. What they have not had by then waits in the journal.
 //  4. The gRPC listener closes; calls under way are answered, what is left then is cut.
 //  5. The tail stops, and the metrics, which have shown all of this.
 //
 // The journal closes last, in Close: until then a callback can be stored and a reader served. Steps 2 to 4 together are
-// bounded by DrainTimeout.
+// bounded by DrainTimeout. That readers had to be cut then is logged, and no failure: they lose nothing. Callbacks are
+// another matter.
 func (s *Server) shutdown(stopLast context.CancelFunc) error {
 	s.logger.Info("deskbridge is shutting down", "delay", s.config.ShutdownDelay)
 	s.probes.off.Store(true)
@@ -292,8 +295,10 @@ func (s *Server) shutdown(stopLast context.CancelFunc) error {
 	stopGRPC(ctx, s.grpc)
 	stopLast()
 	_ = s.metricsHTTP.Close()
-	return errors.Join(wrap("finish the callbacks", answered), wrap("drain the streams", drained),
-		wrap("close the HTTP listener", httpStopped))
+	if cut := errors.Join(wrap("drain the streams", drained), wrap("close the HTTP listener", httpStopped)); cut != nil {
+		s.logger.Warn("connections had to be cut", "error", cut)
+	}
+	return wrap("finish the callbacks", answered)
 }
 
 // stopHTTP returns when all requests have been answered, or cuts them when ctx ends.

@@ -348,6 +348,31 @@ func TestShutdownDrainsStreams(t *testing.T) {
 	}
 }
 
+// TestStalledReadersDontFailTheShutdown has readers that take nothing, and never will.
+func TestStalledReadersDontFailTheShutdown(t *testing.T) {
+	t.Parallel()
+	for _, way := range allWays {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			config := testConfig(t)
+			config.DrainTimeout = 2 * time.Second
+			b := startBridge(t, config)
+			for n := range 100 {
+				b.mustPost(documentQuery, longBody(n, 200_000))
+			}
+			_, closeStream, err := openStream(t.Context(), way, b.addr(way), &deskbridgev1.SubscribeRequest{Start: fromEarliest()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeStream()
+			b.eventually("the stream is stuck", b.isStuck)
+			if err := b.stop(); err != nil {
+				t.Errorf("the bridge ended with %v", err)
+			}
+		})
+	}
+}
+
 func TestHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	b := startBridge(t, testConfig(t))

@@ -242,3 +242,28 @@ func (s *sseStream) Recv() (*deskbridgev1.SubscribeResponse, error) {
 	// A name is that of the response's field.
 	return r, protojson.Unmarshal(fmt.Appendf(nil, "{%q:%q,%q:%s}", "cursor", m.id, m.name, m.data), r)
 }
+
+// isStuck says whether the only stream is behind and gets nowhere.
+func (b *bridge) isStuck() bool {
+	b.t.Helper()
+	position, lag := b.onlyStream()
+	if lag == 0 {
+		return false
+	}
+	time.Sleep(200 * time.Millisecond)
+	later, _ := b.onlyStream()
+	return later == position
+}
+
+func (b *bridge) onlyStream() (position, lag uint64) {
+	b.t.Helper()
+	list, err := deskbridgev1.NewSubscriptionServiceClient(b.conn).ListSubscriptions(b.t.Context(),
+		&deskbridgev1.ListSubscriptionsRequest{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if len(list.GetSubscriptions()) != 1 {
+		return 0, 0
+	}
+	return list.GetSubscriptions()[0].GetPosition(), list.GetSubscriptions()[0].GetLagEvents()
+}

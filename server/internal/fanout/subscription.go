@@ -239,7 +239,7 @@ func (s *Subscription) events(events []*Event) Item {
 const matchTime = 50 * time.Millisecond
 
 // pass moves the cursor behind what was found and returns the events that pass the expression. When it fails on one,
-// that event is the first behind the cursor, and the subscription has ended. When the time is up, there is more to come.
+// that event is the first behind the cursor, and the subscription has ended. When the time is up, more is to come.
 func (s *Subscription) pass(f *found) []*Event {
 	if !s.filter.HasExpression() {
 		s.cursor = f.through

@@ -45,7 +45,7 @@ func newEventsFrame(cursor string, entries [][]byte) *frame {
 	return &frame{buffers: joined(head, entries), size: len(head) + size}
 }
 
-// joined returns head and entries as they go out, where the short entries are appended to head, which has room for them.
+// joined returns head and entries as they go out, where the short entries go behind head, which has room for them.
 func joined(head []byte, entries [][]byte) (buffers mem.BufferSlice) {
 	for _, entry := range entries {
 		if len(entry) < minShared {

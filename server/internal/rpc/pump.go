@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -179,11 +180,10 @@ func (p *pump) frame(item *fanout.Item) (*frame, error) {
 
 // end turns the end of a subscription into the end of its stream, which always says where the reader stands.
 func (p *pump) end(ctx context.Context, err error) error {
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errAged):
-		return p.announceDrain("the stream has reached its greatest age")
-	case errors.Is(cause, fanout.ErrStopped), errors.Is(err, fanout.ErrStopped):
-		return p.announceDrain("the bridge is shutting down")
+	why := cmp.Or(drainText(context.Cause(ctx)), drainText(err))
+	switch {
+	case why != "":
+		return p.announceDrain(why)
 	case errors.Is(err, journal.ErrTrimmed):
 		return p.trimmed(ctx)
 	}

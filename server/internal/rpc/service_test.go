@@ -60,6 +60,7 @@ func startService(
 	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 	config.MaxStreams = cmp.Or(config.MaxStreams, 10_000)
 	config.SendTimeout = cmp.Or(config.SendTimeout, testDeadline)
+	config.PartTimeout = cmp.Or(config.PartTimeout, testDeadline)
 	config.DrainSpread = cmp.Or(config.DrainSpread, time.Millisecond)
 	return NewSessionEvents(config)
 }

@@ -26,6 +26,9 @@ type SessionEventsConfig struct {
 	MaxStreamAge time.Duration
 	// SendTimeout bounds how long one response may wait for a reader that takes nothing.
 	SendTimeout time.Duration
+	// PartTimeout bounds how long a stream that is to drain waits for its reader to take what is under way, and to hear
+	// of it.
+	PartTimeout time.Duration
 	// DrainSpread is the longest delay that a reader is told to wait before it reconnects.
 	DrainSpread time.Duration
 }

@@ -117,7 +117,7 @@ func heartbeatInterval(req *deskbridgev1.SubscribeRequest) (time.Duration, error
 	return interval, nil
 }
 
-// supervise runs the pump, and ends the stream when a Send is stuck.
+// supervise runs the pump, and ends the stream when a Send is stuck, or takes too long once the stream is to end.
 //
 // Nothing but the end of the stream interrupts a Send, and only this goroutine can end it with a status that says why:
 // by returning. So the pump has a goroutine of its own. It ends soon after this one, as grpc-go then ends the Send that
@@ -141,6 +141,39 @@ func (s *SessionEvents) supervise(p *pump) error {
 		return p.orEnded(err)
 	case <-p.stuck:
 		return p.slowReader()
+	case <-ctx.Done():
+		return p.part(ctx, done)
+	}
+}
+
+// part waits for the pump of a stream that is to end. What ends it interrupts a Send as well, but for the bridge's own
+// wish to drain: then a reader that does not take what is under way is cut.
+func (p *pump) part(ctx context.Context, done <-chan error) error {
+	why := drainText(context.Cause(ctx))
+	if why == "" {
+		return p.orEnded(<-done)
+	}
+	timer := time.NewTimer(p.service.config.PartTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return p.orEnded(err)
+	case <-timer.C:
+		p.service.config.Logger.Warn("a stream was cut: its reader did not take what was under way in time",
+			"why", why, "subscription", p.request.GetName(), "principal", p.visitor.principal, "remote", p.visitor.address)
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "%s", why).withResume(p.at(p.sent.Load()))
+	}
+}
+
+// drainText says why a stream is told to drain; it is empty when that is not why its context has ended.
+func drainText(cause error) string {
+	switch {
+	case errors.Is(cause, errAged):
+		return "the stream has reached its greatest age"
+	case errors.Is(cause, fanout.ErrStopped):
+		return "the bridge is shutting down"
+	default:
+		return ""
 	}
 }
 

@@ -1,0 +1,105 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/fanout"
+	"github.com/deskbridge/deskbridge/server/internal/journal"
+)
+
+// TestStalledReaderLearnsOfTheDrain has a reader that takes nothing while its stream is told to end, and goes on later.
+func TestStalledReaderLearnsOfTheDrain(t *testing.T) {
+	t.Parallel()
+	const events = 1000
+	for name, tt := range map[string]struct {
+		age time.Duration
+		end func(*SessionEvents) error
+	}{
+		"shutdown": {end: func(s *SessionEvents) error {
+			ctx, cancel := context.WithTimeout(t.Context(), testDeadline)
+			defer cancel()
+			return s.Drain(ctx)
+		}},
+		"age": {age: time.Second, end: func(*SessionEvents) error { return nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := startService(t, journal.Config{Sync: journal.SyncInterval}, fanout.Config{}, SessionEventsConfig{
+				SendTimeout: time.Hour, PartTimeout: 100 * time.Millisecond, MaxStreamAge: tt.age,
+			})
+			store(t, service, 0, events, func(n int) journal.Entry { return makeEntry("s", n, strings.Repeat("x", 1000)) })
+			stream := readEarliest(t, connect(t, serve(t, service), smallWindow()))
+			eventually(t, "a Send is stuck", func() bool { return isStuck(service) })
+			if err := tt.end(service); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the stream has ended", func() bool { return len(service.readers.list(0)) == 0 })
+			last, err := readAll(stream)
+			detail := detailOf(err)
+			if detail.GetReason() != deskbridgev1.ErrorReason_ERROR_REASON_DRAINING {
+				t.Fatalf("the stream ended with %v", err)
+			}
+			cursor, err := journal.ParseCursor(detail.GetResumeCursor())
+			if err != nil || cursor.Position > last || last == events {
+				t.Errorf("had events up to %d, and is to resume behind %q", last, detail.GetResumeCursor())
+			}
+		})
+	}
+}
+
+// isStuck: the only stream's response under way has been so for a while.
+func isStuck(service *SessionEvents) bool {
+	open := service.readers.list(0)
+	if len(open) != 1 || !open[0].sending.Load() {
+		return false
+	}
+	sent := open[0].sent.Load()
+	time.Sleep(50 * time.Millisecond)
+	return open[0].sending.Load() && open[0].sent.Load() == sent
+}
+
+func readEarliest(t *testing.T, conn *grpc.ClientConn) deskbridgev1.SessionEventService_SubscribeClient {
+	t.Helper()
+	stream, err := deskbridgev1.NewSessionEventServiceClient(conn).Subscribe(t.Context(), &deskbridgev1.SubscribeRequest{
+		Start: &deskbridgev1.SubscribeRequest_StartPosition{
+			StartPosition: deskbridgev1.StartPosition_START_POSITION_EARLIEST,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// readAll reads to the end, and returns the position of the last event. The events must come one by one.
+func readAll(stream deskbridgev1.SessionEventService_SubscribeClient) (last uint64, err error) {
+	for {
+		response, err := stream.Recv()
+		if err != nil {
+			return last, err
+		}
+		for _, event := range response.GetEvents().GetEvents() {
+			if event.GetPosition() != last+1 {
+				return last, fmt.Errorf("position %d behind %d", event.GetPosition(), last)
+			}
+			last++
+		}
+	}
+}
+
+func detailOf(err error) *deskbridgev1.ErrorDetail {
+	for _, detail := range status.Convert(err).Details() {
+		if d, ok := detail.(*deskbridgev1.ErrorDetail); ok {
+			return d
+		}
+	}
+	return nil
+}
