@@ -90,7 +90,7 @@ func (b *blockReader) readAhead(limit int64) ([]byte, error) {
 // take returns the chunk's records behind after up to through, and moves the offset behind what it is done with.
 func (b *blockReader) take(chunk []byte, after, through uint64) (records []Record, err error) {
 	for from := b.offset; after < through && len(records) < chunkRecords && len(chunk) > 0; {
-		next, ok := b.first(chunk)
+		next, ok := b.hash.first(chunk)
 		switch {
 		case !ok && b.offset > from: // cut by the chunk's end, or damaged: the next chunk begins with it
 			return records, nil
@@ -112,15 +112,6 @@ func (b *blockReader) take(chunk []byte, after, through uint64) (records []Recor
 	return records, nil
 }
 
-// first returns the record at the front.
-func (b *blockReader) first(chunk []byte) (blockRecord, bool) {
-	if len(chunk) < blockRecordMin || !blockRecord(chunk).plausible() || blockRecord(chunk).length() > len(chunk) {
-		return nil, false
-	}
-	record := blockRecord(chunk[:blockRecord(chunk).length()])
-	return record, b.hash.matches(record)
-}
-
 // pass moves the offset over what is damaged, to the next record or the end. The damage may be in a length, so it
 // looks for a record everywhere.
 func (b *blockReader) pass(through uint64) error {
@@ -133,7 +124,7 @@ func (b *blockReader) pass(through uint64) error {
 		if p := blockRecord(rest[at:]).position(); p == 0 || p > through {
 			continue
 		}
-		if _, ok := b.first(rest[at:]); ok {
+		if _, ok := b.hash.first(rest[at:]); ok {
 			b.offset -= int64(len(rest) - at)
 			return nil
 		}
@@ -169,7 +160,7 @@ func (b *blockReader) firstIn(index int) uint64 {
 		if err != nil || len(chunk) == 0 {
 			return 0
 		}
-		switch record, ok := probe.first(chunk); {
+		switch record, ok := probe.hash.first(chunk); {
 		case ok && record.isMessage():
 			return record.position()
 		case ok:

@@ -104,6 +104,15 @@ func newBlockHash(stream string, index int) *blockHash {
 	return &blockHash{Hash64: h}
 }
 
+// first returns the record at the front, when it is whole and as it was written.
+func (h *blockHash) first(content []byte) (blockRecord, bool) {
+	if len(content) < blockRecordMin || !blockRecord(content).plausible() || blockRecord(content).length() > len(content) {
+		return nil, false
+	}
+	record := blockRecord(content[:blockRecord(content).length()])
+	return record, h.matches(record)
+}
+
 // matches tells whether the record is as it was written.
 func (h *blockHash) matches(r blockRecord) bool {
 	subject, rest, ok := r.split()

@@ -28,10 +28,7 @@ type directory struct {
 
 // openDirectory makes the directory when it is missing, and locks it. The lock goes with the process, however it ends.
 func openDirectory(path string) (*directory, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, err
-	}
-	if err := syncPath(filepath.Dir(path)); err != nil {
+	if err := makeDirectory(path); err != nil {
 		return nil, err
 	}
 	lock, err := lockDirectory(path)
@@ -43,6 +40,21 @@ func openDirectory(path string) (*directory, error) {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
+}
+
+// makeDirectory makes the directory when it is missing, and those above it, for good: each is safe once the one that
+// holds it is synced.
+func makeDirectory(path string) error {
+	parent := filepath.Dir(path)
+	if _, err := os.Stat(parent); errors.Is(err, os.ErrNotExist) {
+		if err := makeDirectory(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncPath(parent)
 }
 
 func lockDirectory(path string) (*os.File, error) {

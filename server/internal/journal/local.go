@@ -52,7 +52,7 @@ func openLocal(ctx context.Context, config Config) (*local, error) {
 	over := make(chan struct{})
 	l := &local{config: config, durable: newMark(over), over: over}
 	for _, step := range []func(context.Context) error{
-		l.openDirectory, l.startServer, l.connect, l.openStreams, l.recover, l.startCommitter, l.startMaintenance,
+		l.openDirectory, l.salvage, l.startServer, l.connect, l.openStreams, l.recover, l.startCommitter, l.startMaintenance,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("journal %s: %w", config.Dir, err), l.Close())

@@ -35,9 +35,26 @@ func (l *local) mend(ctx context.Context) error {
 	return nil
 }
 
+// checkFiles is for an engine that would cut damaged files off. They can be salvaged only while nobody reads them.
+func (l *local) checkFiles() error {
+	for _, stream := range []string{eventsStream, quarantineStream} {
+		damaged, err := l.directory.blocks(stream).damaged()
+		if err != nil {
+			return err
+		}
+		if len(damaged) > 0 {
+			return fmt.Errorf("%w: %s", ErrDamaged, damaged[0].path)
+		}
+	}
+	return nil
+}
+
 // restartEngine keeps the server, so that its clients stay connected, and what they know of the streams stays valid.
 func (l *local) restartEngine(ctx context.Context) error {
 	if err := l.embedded.ShutdownJetStream(); err != nil {
+		return err
+	}
+	if err := l.checkFiles(); err != nil {
 		return err
 	}
 	err := l.embedded.EnableJetStream(&server.JetStreamConfig{

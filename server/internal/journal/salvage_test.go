@@ -1,0 +1,108 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// TestDamageCostsWhatIsDamaged flips a bit in each file of a journal that was not closed. Only those records are lost,
+// and the files are kept as they were found.
+func TestDamageCostsWhatIsDamaged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	const count = 60
+	fill(t, j, count, 400<<10)
+	killed := copyOf(t, dir)
+	paths := blockPaths(t, killed)
+	var found [][]byte
+	for _, path := range paths {
+		edit(t, path, func(content []byte) []byte {
+			content[1500] ^= 4
+			found = append(found, bytes.Clone(content))
+			return content
+		})
+	}
+	for range 2 {
+		survivors := countReadable(t, killed)
+		if survivors != count-len(paths) {
+			t.Errorf("%d of %d records can be read, want all but %d", survivors, count, len(paths))
+		}
+	}
+	for i, path := range paths {
+		kept, err := os.ReadFile(filepath.Join(killed, damagedDir, eventsStream+"-"+filepath.Base(path)))
+		if err != nil || !slices.Equal(kept, found[i]) {
+			t.Errorf("%s: got %d bytes, %v, want it as it was", path, len(kept), err)
+		}
+	}
+}
+
+// countReadable opens the journal, reads all it can, and closes it.
+func countReadable(t *testing.T, dir string) (count int) {
+	t.Helper()
+	j, err := openLocal(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	for after := uint64(0); ; {
+		records, err := collect(t, j, after)
+		count += len(records)
+		damage := (*DamageError)(nil)
+		if !errors.As(err, &damage) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return count
+		}
+		after = damage.Last
+	}
+}
+
+// Damage in the quarantine takes none of its neighbours with it either.
+func TestDamagedQuarantine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	for range 10 {
+		if _, err := j.Quarantine().Put(t.Context(), bytes.Repeat([]byte("x"), 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	killed := copyOf(t, dir)
+	path := (&directory{path: killed}).blocks(quarantineStream).path(1)
+	edit(t, path, func(content []byte) []byte {
+		content[1500] ^= 4
+		return content
+	})
+	records, _, err := openAt(t, killed).Quarantine().List(t.Context(), 0, 20)
+	if err != nil || len(records) != 9 {
+		t.Errorf("got %d records, %v, want 9", len(records), err)
+	}
+}
+
+func TestWhatWasNotClosedIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	fill(t, j, 20, 900<<10)
+	trusted := func(dir string) bool {
+		blocks := (&directory{path: dir}).blocks(eventsStream)
+		indexes, err := blocks.indexes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return blocks.trustsIndex(indexes)
+	}
+	killed := copyOf(t, dir)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if trusted(killed) || !trusted(dir) {
+		t.Errorf("killed: got %v, closed: %v, want false, true", trusted(killed), trusted(dir))
+	}
+}
