@@ -48,7 +48,7 @@ func newPower(t *testing.T, args ...string) (*power, bool) {
 		return nil, false
 	}
 	p := &power{mountpoint: t.TempDir()}
-	p.chaos = newChaos(t, filepath.Join(p.mountpoint, "data"), args...)
+	p.chaos = newChaos(t, filepath.Join(p.mountpoint, "deskbridge", "data"), args...)
 	m, err := mountDisk(newDisk(rand.New(rand.NewPCG(p.seed, 9))), p.mountpoint)
 	if err != nil {
 		t.Fatal(err)
