@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 )
 
@@ -104,6 +105,12 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	return c
+}
+
+// forSpool is for the local log that is the spool: nothing in it goes before it is drained.
+func (c Config) forSpool() Config {
+	c.Dir, c.Retention, c.MaxBytes = filepath.Join(c.Dir, spoolDir), -1, 0
 	return c
 }
 

@@ -25,6 +25,8 @@ var (
 	ErrTooLarge = errors.New("record too large")
 	// ErrBroken comes with ErrUnavailable when nothing is stored until the journal is opened anew.
 	ErrBroken = errors.New("a write has failed for good")
+	// ErrSpooled: a spool holds events for a cluster, and the journal was opened without one.
+	ErrSpooled = errors.New("events wait in the spool")
 	// ErrClosed: the journal is closed.
 	ErrClosed = errors.New("journal closed")
 	// ErrCursorMalformed: the text is not a cursor.

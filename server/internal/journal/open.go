@@ -47,10 +47,16 @@ type Reader interface {
 // ErrDamaged means that acknowledged records are missing at the end, and that their positions would be given again.
 // Once the file "checkpoint" in the data directory is removed, the journal opens without them, under a new epoch.
 //
+// ErrSpooled means that the data directory was used with a cluster, which has not had all events yet: they wait until
+// the journal is opened with the cluster again.
+//
 // A cluster that is away is no error: the journal takes entries into its spool, and can be read once the cluster has
 // come. One that refuses the settings is.
 func Open(ctx context.Context, config Config) (*Journal, error) {
 	if config.Cluster.URLs == "" {
+		if err := checkSpool(ctx, config); err != nil {
+			return nil, err
+		}
 		l, err := openLocal(ctx, config)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +67,37 @@ func openSpool(ctx context.Context, config Config, deliver func(context.Context,
 		s.bytes.Store(int64(bounds.Bytes))
 	}
 	return s, nil
+}
+
+// checkSpool is for a data directory that is opened without a cluster. What a spool there has would be out of sight.
+func checkSpool(ctx context.Context, config Config) error {
+	dir := filepath.Join(config.Dir, spoolDir)
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	l, err := openLocal(ctx, config.forSpool())
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	return errors.Join(l.checkDrained(ctx), l.Close())
+}
+
+func (l *local) checkDrained(ctx context.Context) error {
+	bounds, err := l.Bounds(ctx)
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	if bounds.Count > 0 {
+		return fmt.Errorf("%w: %d acknowledged events in %s are still to go to the cluster: "+
+			"open with the cluster until they are there, or move the directory away to go on without them",
+			ErrSpooled, bounds.Count, l.config.Dir)
+	}
+	count, _, err := l.Quarantine().Size(ctx)
+	if count > 0 {
+		l.config.Logger.Warn("the quarantine from the time with a cluster is out of sight", "directory", l.config.Dir,
+			"records", count)
+	}
+	return err
 }
 
 // backlog is how many entries wait.

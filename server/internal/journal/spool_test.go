@@ -1,8 +1,12 @@
 package journal_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +60,37 @@ func TestSpoolDrainsInOrder(t *testing.T) {
 	}
 	if err := j.Ready(); err != nil {
 		t.Errorf("ready: %v", err)
+	}
+}
+
+// TestSpoolIsNotForgotten opens a data directory without the cluster it was used with.
+func TestSpoolIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	cluster := journaltest.StartCluster(t, 1)
+	proxy := journaltest.StartProxy(t, cluster.Addr(0))
+	config := journal.Config{Dir: t.TempDir(), Cluster: journal.Cluster{Replicas: 1}}
+	j := openOn(t, proxy.URL(), config)
+	proxy.Cut()
+	checkSpooled(t, j, 1, 3)
+	if _, err := j.Quarantine().Put(t.Context(), []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	closeJournal(t, j)
+	alone := journal.Config{Dir: config.Dir}
+	if _, err := journal.Open(t.Context(), alone); !errors.Is(err, journal.ErrSpooled) ||
+		!strings.Contains(err.Error(), filepath.Join(config.Dir, "spool")) {
+		t.Fatalf("got %v, want ErrSpooled with the directory", err)
+	}
+
+	proxy.Heal()
+	j = openOn(t, proxy.URL(), config)
+	awaitDrained(t, j)
+	closeJournal(t, j)
+	var log bytes.Buffer
+	alone.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	open(t, alone)
+	if !strings.Contains(log.String(), "out of sight") {
+		t.Errorf("the log says nothing of the quarantine: %s", &log)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -30,9 +29,7 @@ func openSpooled(ctx context.Context, config Config) (*spooled, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	local := config
-	local.Dir, local.Retention, local.MaxBytes = filepath.Join(config.Dir, spoolDir), -1, 0
-	spool, err := openSpool(ctx, local, c.deliver)
+	spool, err := openSpool(ctx, config.forSpool(), c.deliver)
 	if err != nil {
 		c.close()
 		return nil, err
