@@ -4,7 +4,8 @@
 // row of the table is full:
 //
 //	make build-clients
-//	go test -tags clients ./client/conformance -v -clients go,python,python-sync,typescript,java,java-listener -run TestConformance
+//	go test -tags clients ./client/conformance -v -run TestConformance \
+//		-clients go,python,python-sync,typescript,java,java-listener
 //
 // The package itself holds only the protocol between the two. It imports nothing of the bridge.
 //

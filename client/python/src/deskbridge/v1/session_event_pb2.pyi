@@ -184,6 +184,10 @@ class SessionEvent(_message.Message):
     """Stable identity: the same callback delivered twice has the same id, and no two others have. A hash in hex over the
     app, the vendor's RequestID and the body in canonical form; the body counts because a RequestID that comes again
     with another body is another callback. Consumers that must not act twice remember ids or positions.
+
+    Who has no right to content gets another text in its place, `<position>-<receive_time in nanoseconds since 1970>`: the
+    hash would tell whether a guess at a short message is right. It stays with the stored event, in every stream, timeline
+    and expression; but a callback that is stored a second time gets another one.
     """
     position: _builtins.int
     """Place of the event in the journal. Positions strictly increase over the whole journal, but are not always

@@ -25,6 +25,10 @@ export type SessionEvent = Message$1<"deskbridge.v1.SessionEvent"> & {
    * app, the vendor's RequestID and the body in canonical form; the body counts because a RequestID that comes again
    * with another body is another callback. Consumers that must not act twice remember ids or positions.
    *
+   * Who has no right to content gets another text in its place, `<position>-<receive_time in nanoseconds since 1970>`: the
+   * hash would tell whether a guess at a short message is right. It stays with the stored event, in every stream, timeline
+   * and expression; but a callback that is stored a second time gets another one.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
