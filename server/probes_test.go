@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,7 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
@@ -121,6 +127,51 @@ func TestShutdownBeginsWithReadiness(t *testing.T) {
 	want := []string{"*deskbridgev1.SubscribeResponse_Events", "*deskbridgev1.SubscribeResponse_Draining"}
 	if fmt.Sprint(kinds) != fmt.Sprint(want) {
 		t.Errorf("the reader got %v, want %v", kinds, want)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShutdownEndsStreamsOfHealth, which tell that the bridge is not ready and would then last for ever, and of reflection.
+func TestShutdownEndsStreamsOfHealth(t *testing.T) {
+	t.Parallel()
+	config := testConfig(t)
+	config.ShutdownDelay, config.DrainTimeout = time.Second, 4*testDeadline
+	b := startBridge(t, config)
+	b.awaitHealth("", healthv1.HealthCheckResponse_SERVING)
+	conn, err := grpc.NewClient(b.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), testDeadline)
+	defer cancel()
+	watch, err := healthv1.NewHealthClient(conn).Watch(ctx, &healthv1.HealthCheckRequest{})
+	if err == nil {
+		_, err = watch.Recv()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	reflection, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- b.stop() }()
+	var last healthv1.HealthCheckResponse_ServingStatus
+	for err == nil {
+		var answer *healthv1.HealthCheckResponse
+		if answer, err = watch.Recv(); err == nil {
+			last = answer.GetStatus()
+		}
+	}
+	if last != healthv1.HealthCheckResponse_NOT_SERVING || status.Code(err) != codes.Unavailable {
+		t.Errorf("health ends with %v: %v", last, err)
+	}
+	if _, err := reflection.Recv(); status.Code(err) != codes.Canceled { // grpc-go's own: it waits for a request
+		t.Errorf("reflection ends with %v", err)
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)

@@ -274,7 +274,8 @@ func (s *Server) Run(ctx context.Context) error {
 //     is right. The delay is what makes that rare: a connection in use is never closed under its sender.
 //  3. Streams are told to drain and end, over gRPC and HTTP; one whose reader takes nothing is cut after a quarter of
 //     DrainTimeout. What they have not had by then waits in the journal.
-//  4. The gRPC listener closes; calls under way are answered, what is left then is cut.
+//  4. The gRPC listener closes, and streams of the health service end, which have told of step 1, and of reflection;
+//     calls under way are answered, what is left then is cut.
 //  5. The tail stops, and the metrics, which have shown all of this.
 //
 // The journal closes last, in Close: until then a callback can be stored and a reader served. Steps 2 to 4 together are
@@ -292,6 +293,7 @@ func (s *Server) shutdown(stopLast context.CancelFunc) error {
 	answered := s.gateway.AwaitCallbacks(ctx)
 	drained := s.events.Drain(ctx)
 	httpStopped := <-stopped
+	s.access.Close()
 	stopGRPC(ctx, s.grpc)
 	stopLast()
 	_ = s.metricsHTTP.Close()

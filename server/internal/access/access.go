@@ -24,6 +24,8 @@ var (
 	ErrLimit = errors.New("limit exceeded")
 	// ErrChanged: the principal's rights are no longer those the call began with. It may call again.
 	ErrChanged = errors.New("what this principal may do has changed")
+	// ErrClosed: it is a stream that would never end, and the bridge is shutting down.
+	ErrClosed = errors.New("the bridge is shutting down")
 )
 
 // Caller is how a call presents itself.

@@ -11,9 +11,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxCalls bounds the calls of one principal that are under way at once, event streams apart. Those that need no
-// principal, such as health checks, share the bound of nobody.
-const maxCalls = 1000
+const (
+	// maxCalls bounds the calls of one principal that are under way at once, and, apart from them, its streams that bring
+	// no events. Those that need no principal, such as health checks, share the bounds of nobody.
+	maxCalls = 1000
+	// maxCallTime bounds a call, so that one whose request never ends has not taken its place for ever.
+	maxCallTime = 30 * time.Second
+)
 
 // Control admits calls and ends them. Its methods may be called concurrently.
 type Control struct {
@@ -24,18 +28,20 @@ type Control struct {
 	authorities *x509.CertPool // of client certificates; nil: none is good
 	leases      map[*lease]struct{}
 	usage       map[string]*usage // by the principals' names
+	closed      bool
 }
 
 // usage is what a principal uses at present.
 type usage struct {
-	streams, calls int
-	limiter        *rate.Limiter
+	underWay [kinds]int
+	limiter  *rate.Limiter
 }
 
 // lease is a call that was admitted.
 type lease struct {
 	caller  Caller
 	need    need
+	kind    kind
 	rights  string // of the principal, when the call began
 	expires time.Time
 	end     context.CancelCauseFunc
@@ -52,19 +58,23 @@ func NewControl(policy *Policy, callRate int) *Control {
 func (c *Control) Admit(ctx context.Context, method string, caller Caller) (context.Context, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := &lease{caller: caller, need: needOf(method)}
+	l := &lease{caller: caller, need: needOf(method), kind: kindOf(method)}
 	who, err := c.checkLocked(l, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	count, err := c.takeLocked(who.principal, isEventStream(method))
+	count, err := c.takeLocked(who.principal, l.kind)
 	if err != nil {
 		return nil, err
 	}
 	l.rights, l.expires = who.principal.rights, who.expires
+	cancel := func() {}
+	if l.kind == call {
+		ctx, cancel = context.WithTimeout(ctx, maxCallTime)
+	}
 	ctx, l.end = context.WithCancelCause(context.WithValue(ctx, principalKey{}, who.principal))
 	c.leases[l] = struct{}{}
-	context.AfterFunc(ctx, func() { c.release(l, count) })
+	context.AfterFunc(ctx, func() { cancel(); c.release(l, count) })
 	return ctx, nil
 }
 
@@ -81,20 +91,22 @@ func (c *Control) checkLocked(l *lease, now time.Time) (identity, error) {
 }
 
 // takeLocked counts a call, and returns the count that it is in.
-func (c *Control) takeLocked(p *Principal, stream bool) (*int, error) {
+func (c *Control) takeLocked(p *Principal, kind kind) (*int, error) {
 	use := c.usage[p.Name]
 	if use == nil {
 		use = &usage{limiter: rate.NewLimiter(rate.Limit(c.callRate), c.callRate)}
 		c.usage[p.Name] = use
 	}
-	count, limit := &use.calls, maxCalls
-	if stream {
-		count, limit = &use.streams, p.MaxStreams
+	count, limit := &use.underWay[kind], maxCalls
+	if kind == eventStream {
+		limit = p.MaxStreams
 	}
 	switch {
+	case kind == sideStream && c.closed:
+		return nil, ErrClosed
 	case limit > 0 && *count >= limit:
 		return nil, fmt.Errorf("%w: this principal has %d calls of this kind under way, and no more", ErrLimit, limit)
-	case !stream && p.Name != "" && !use.limiter.Allow():
+	case kind != eventStream && p.Name != "" && !use.limiter.Allow():
 		return nil, fmt.Errorf("%w: this principal may make %d calls a second", ErrLimit, c.callRate)
 	}
 	*count++
@@ -140,7 +152,7 @@ func (c *Control) recheckLocked() {
 		}
 	}
 	for name, use := range c.usage {
-		if use.streams == 0 && use.calls == 0 {
+		if use.underWay == [kinds]int{} {
 			delete(c.usage, name)
 		}
 	}
@@ -157,10 +169,22 @@ func (c *Control) Expire(now time.Time) {
 	}
 }
 
+// Close ends the streams that bring no events, and lets no more in: nothing else in a shutdown ends them.
+func (c *Control) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for l := range c.leases {
+		if l.kind == sideStream {
+			l.end(ErrClosed)
+		}
+	}
+}
+
 // Ended returns why Control has ended the call of this context; nil when it has not.
 func Ended(ctx context.Context) error {
 	cause := context.Cause(ctx)
-	for _, known := range []error{ErrUnauthenticated, ErrDenied, ErrChanged} {
+	for _, known := range []error{ErrUnauthenticated, ErrDenied, ErrChanged, ErrClosed} {
 		if errors.Is(cause, known) {
 			return cause
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
 
@@ -36,9 +38,29 @@ func needOf(method string) need {
 	}
 }
 
-// isEventStream tells the calls that last from those that are answered.
-func isEventStream(method string) bool {
-	return method == deskbridgev1.SessionEventService_Subscribe_FullMethodName
+// kind is how long a call lasts, and what it is counted with.
+type kind int
+
+const (
+	// call is answered.
+	call kind = iota
+	// eventStream lasts. It is what the bridge is for.
+	eventStream
+	// sideStream lasts as well, for as long as its client likes.
+	sideStream
+
+	kinds
+)
+
+func kindOf(method string) kind {
+	switch {
+	case method == deskbridgev1.SessionEventService_Subscribe_FullMethodName:
+		return eventStream
+	case method == healthv1.Health_Watch_FullMethodName, strings.HasPrefix(method, "/grpc.reflection."):
+		return sideStream
+	default:
+		return call
+	}
 }
 
 // fulfils says whether a principal has what a method needs.

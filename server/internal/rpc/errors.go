@@ -127,7 +127,7 @@ func classify(err error) error {
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_LIMIT_EXCEEDED, "%v", err)
 	case errors.Is(err, access.ErrChanged):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "%v: reconnect", err)
-	case errors.Is(err, fanout.ErrStopped):
+	case errors.Is(err, fanout.ErrStopped), errors.Is(err, access.ErrClosed):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "the bridge is shutting down")
 	case errors.Is(err, journal.ErrCursorMalformed):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED, "%v", err)

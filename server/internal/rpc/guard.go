@@ -117,13 +117,17 @@ type (
 	refusalKey struct{}
 )
 
-// guard answers a call that was not admitted, and notes what is refused.
+// guard answers a call that was not admitted, says why one was ended that can't say so itself, and notes what is
+// refused.
 func (g *Guard) guard(
 	service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
 ) error {
 	err, refused := stream.Context().Value(refusalKey{}).(error)
 	if !refused {
 		err = next(service, stream)
+	}
+	if cause := access.Ended(stream.Context()); cause != nil && status.Code(err) == codes.Canceled {
+		err = classify(cause)
 	}
 	g.note(stream.Context(), info.FullMethod, err)
 	return err
