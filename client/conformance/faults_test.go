@@ -3,13 +3,16 @@
 package conformance_test
 
 import (
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/deskbridge/deskbridge/client"
 	"github.com/deskbridge/deskbridge/client/bridgetest"
 	"github.com/deskbridge/deskbridge/client/conformance"
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server"
 )
 
 func faultScenarios() []scenario {
@@ -22,6 +25,7 @@ func faultScenarios() []scenario {
 		{"stall, then resume", stalled},
 		{"slow loop body", slowLoop},
 		{"slow reader is cut", slowReader},
+		{"slow reader falls behind", fellBehind},
 		{"errors that pass", temporaryErrors},
 		{"100,000 events with cuts", volume},
 	}
@@ -100,20 +104,56 @@ func slowLoop(s *stage) {
 	}
 }
 
-// slowReader is told what the bridge tells a reader that it had to cut.
+// slowReader stops the program, as a machine without room for it does, until the bridge has cut its stream.
 func slowReader(s *stage) {
-	bridge := s.played(1)
-	c := s.subscribe(subscription{address: bridge.Addr(), request: impatient()})
-	c.awaitState(conformance.StateCaughtUp, 1)
-	bridge.Reject(codes.Aborted, &deskbridgev1.ErrorDetail{
-		Reason:       deskbridgev1.ErrorReason_ERROR_REASON_SLOW_READER,
-		ResumeCursor: bridge.Journal().GetLatestCursor(),
-	})
-	c.await("a reconnect because of SLOW_READER", reconnectedFor("SLOW_READER"))
+	bridge := bridgetest.Start(s, func(config *server.Config) { config.SendTimeout = time.Second })
 	bridge.Play(1)
+	c := s.subscribe(subscription{address: bridge.Addr(), request: fromEarliest()})
+	c.awaitState(conformance.StateCaughtUp, 1)
+	c.signal(syscall.SIGSTOP)
+	bridge.Play(1000) // more than all buffers in between hold
+	s.awaitNoStream(bridge)
+	c.signal(syscall.SIGCONT)
+	c.await("a reconnect because of SLOW_READER", reconnectedFor("SLOW_READER"))
 	want := bridge.Events()
 	c.expect(want)
 	c.cancel(want)
+}
+
+// awaitNoStream waits until nobody reads from the bridge.
+func (s *stage) awaitNoStream(bridge *bridgetest.Bridge) {
+	s.Helper()
+	c, err := client.New(client.Config{Address: bridge.Addr()})
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer c.Close()
+	service := deskbridgev1.NewSubscriptionServiceClient(c)
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		list, err := service.ListSubscriptions(s.Context(), &deskbridgev1.ListSubscriptionsRequest{})
+		if err != nil {
+			s.Fatal(err)
+		}
+		if len(list.GetSubscriptions()) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.Fatalf("not within %v: the end of %v", patience, list)
+		}
+	}
+}
+
+// fellBehind is told by a bridge whose reader can't keep up: nothing is lost.
+func fellBehind(s *stage) {
+	want := eventsAt(1, 2)
+	behind := &response{Cursor: cursorAt(1), Kind: &deskbridgev1.SubscribeResponse_FellBehind{
+		FellBehind: &deskbridgev1.FellBehind{HeadPosition: 9, Lag: 8},
+	}}
+	bridge := s.script(plays(nil, opened(0, 1), batch(want[0]), behind, batch(want[1]), caughtUp(9)))
+	seen := s.subscribe(subscription{address: bridge.address, request: allThereIs()}).finish(want)
+	if told := seen.all(conformance.StateFellBehind); len(told) != 1 || told[0].Head != 9 || told[0].Lag != 8 {
+		s.Errorf("fell behind: %+v, want once, 8 behind 9", told)
+	}
 }
 
 func reconnectedFor(reason string) func(*transcript) bool {

@@ -66,6 +66,13 @@ func (p *process) read(output io.Reader, take func([]byte)) {
 	p.exit = p.command.Wait()
 }
 
+func (c *consumer) signal(signal os.Signal) {
+	c.stage.Helper()
+	if err := c.command.Process.Signal(signal); err != nil {
+		c.stage.Fatal(err)
+	}
+}
+
 // kill is kill -9. It does nothing to a program that has ended.
 func (p *process) kill() {
 	_ = p.command.Process.Kill()
