@@ -4,8 +4,7 @@
 // row of the table is full:
 //
 //	make build-clients
-//	go test -tags clients ./client/conformance -v -run TestConformance \
-//		-clients go,python,python-sync,typescript,java,java-listener
+//	go test -tags clients ./client/conformance -v -clients python,python-sync -run TestConformance
 //
 // The package itself holds only the protocol between the two. It imports nothing of the bridge.
 //

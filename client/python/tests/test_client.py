@@ -97,6 +97,23 @@ def test_close_ends_the_subscription_within_a_batch(serve: Serve) -> None:
     assert (seen, store.cursor) == ([1], at(1))
 
 
+def test_cancelled_wait_does_not_look_like_the_end(serve: Serve) -> None:
+    bridge = serve(stalls(opened(0, 0)))
+
+    async def run() -> None:
+        async with deskbridge.Client(bridge.address) as client:
+            events = client.subscribe()
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.wait({waiting}, timeout=0.2)
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            with pytest.raises(RuntimeError, match="cancelled"):
+                await anext(events)
+
+    asyncio.run(run())
+
+
 class SlowStore:
     """Takes its time, as a store behind a network does."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from types import TracebackType
 
 from typing_extensions import Self
@@ -27,6 +27,9 @@ class Subscription(AsyncIterator[SessionEvent]):
     It ends when its loop is left, and saves its cursor then; where the store's methods are coroutines, a task does so
     soon, and the client's `close` and the next `subscribe` wait for it. Where the subscription outlives its loop, in a
     variable, use `async with` on it, or `aclose`.
+
+    To be cancelled while it waits ends it, too, and `asyncio.wait_for(anext(events), …)` cancels at its timeout. To
+    wait for a limited time, keep the task: `asyncio.wait({task}, timeout=…)` leaves it running.
     """
 
     def __init__(
@@ -39,9 +42,18 @@ class Subscription(AsyncIterator[SessionEvent]):
         self._saver = _Saver(state, store)
         self._events = _deliver(connection, endings, state, self._saver)
         self._endings = endings
+        self._was_cancelled = False
 
-    def __anext__(self) -> Awaitable[SessionEvent]:
-        return self._events.__anext__()
+    async def __anext__(self) -> SessionEvent:
+        try:
+            return await self._events.__anext__()
+        except asyncio.CancelledError:
+            self._was_cancelled = True
+            raise
+        except StopAsyncIteration:
+            if self._was_cancelled:  # or what was cut short would look like the last event there is
+                raise RuntimeError("the subscription has ended: a wait for its next event was cancelled") from None
+            raise
 
     async def aclose(self) -> None:
         """Ends the subscription, if it has not ended. Not while another task waits for its next event: cancel that."""
