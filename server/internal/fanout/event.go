@@ -28,9 +28,10 @@ const windowOverhead = 384
 
 // Bounds of an item. A frame holds one and stays well under the 4 MiB that gRPC clients accept by default, even with a
 // single event of journal.MaxRecordBytes. More bytes would not make delivery faster, but each stalled reader holds one
-// item.
+// item. And the transport takes an item whole as soon as it has any room, and gives none before what did not fit has
+// left: of a slow reader that is given much as much is expected until a Send is late.
 const (
-	maxItemBytes  = 64 << 10
+	maxItemBytes  = 16 << 10
 	maxItemEvents = 512
 )
 

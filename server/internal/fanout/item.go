@@ -29,7 +29,7 @@ func (k Kind) String() string {
 // Item is what Subscription.Next returns.
 type Item struct {
 	Kind Kind
-	// Events by increasing position, of Kind Events: at most 512, and at most 64 KiB on the wire unless there is a
+	// Events by increasing position, of Kind Events: at most 512, and at most 16 KiB on the wire unless there is a
 	// single one.
 	Events []*Event
 	// Position is the cursor after this item: every matching event up to it has been delivered. It never goes back.

@@ -238,7 +238,7 @@ func (p *pump) announceDrain(why string) error {
 // slowReader is the end of a stream whose Send is stuck. It may be called while run runs.
 func (p *pump) slowReader() error {
 	return newError(deskbridgev1.ErrorReason_ERROR_REASON_SLOW_READER,
-		"the reader took nothing for %v", p.service.config.SendTimeout,
+		"the reader made no room for the next response in %v", p.service.config.SendTimeout,
 	).withResume(p.at(p.sent.Load()))
 }
 

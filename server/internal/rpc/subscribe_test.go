@@ -55,6 +55,29 @@ func TestStalledReaderLearnsOfTheDrain(t *testing.T) {
 	}
 }
 
+// TestSlowReaderIsNotCut has a reader that goes on all the time. It makes room for 16 KiB, which is a quarter of its
+// window and the least that the bridge hears of, within a second, and needs longer than SendTimeout for three times that.
+func TestSlowReaderIsNotCut(t *testing.T) {
+	t.Parallel()
+	const events, size, sendTimeout, perEvent = 220, 1000, 2700 * time.Millisecond, 75 * time.Millisecond
+	service := startService(t, journal.Config{Sync: journal.SyncInterval}, fanout.Config{},
+		SessionEventsConfig{SendTimeout: sendTimeout})
+	store(t, service, 0, events, func(n int) journal.Entry { return makeEntry("s", n, strings.Repeat("x", size)) })
+	stream := readEarliest(t, connect(t, serve(t, service), smallWindow()))
+	for last := uint64(0); last < events; {
+		response, err := stream.Recv()
+		if err != nil {
+			t.Fatalf("behind %d: %v", last, err)
+		}
+		for _, event := range response.GetEvents().GetEvents() {
+			if last++; event.GetPosition() != last {
+				t.Fatalf("position %d, want %d", event.GetPosition(), last)
+			}
+			time.Sleep(perEvent) // it is a slow reader
+		}
+	}
+}
+
 // isStuck: the only stream's response under way has been so for a while.
 func isStuck(service *SessionEvents) bool {
 	open := service.readers.list(0)
