@@ -58,7 +58,7 @@ func answerProbe(w http.ResponseWriter, wrong []string) {
 // faults are those that only a restart mends.
 func (p *probes) faults() []string {
 	if errors.Is(p.journal.Accepts(), journal.ErrBroken) {
-		return []string{"journal: a write has failed; it must be opened anew"}
+		return []string{"journal: it must be opened anew"}
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func whyRefused(err error) string {
 	case err == nil:
 		return ""
 	case errors.Is(err, journal.ErrBroken):
-		return "a write has failed; it must be opened anew"
+		return "it must be opened anew"
 	case errors.Is(err, journal.ErrFull):
 		return "the disk or the spool is nearly full"
 	case errors.Is(err, journal.ErrClosed):

@@ -22,6 +22,8 @@ const (
 	clusterTimeout = 2 * time.Second
 	// attachTimeout is how long Open waits for the cluster before it goes on without.
 	attachTimeout = 5 * time.Second
+	// watchInterval is how often the stream is looked at, once it was reached.
+	watchInterval = 2 * time.Second
 	// pingInterval and two missing answers are when a connection counts as lost.
 	pingInterval = time.Second
 
@@ -42,6 +44,7 @@ type cluster struct {
 	// seen is the highest position known: a leader that has been replaced and doesn't know yet may have an older head.
 	seen     *mark
 	attached atomic.Pointer[attachment]
+	replaced atomic.Bool // the stream is another one by now
 	over     chan struct{}
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -163,15 +166,31 @@ func (c *cluster) attachFirst(ctx context.Context) error {
 	}
 }
 
-// keepAttaching goes on until the cluster was reached once; from then on the client reconnects.
+// keepAttaching goes on until the cluster was reached. From then on the client reconnects, and the stream is watched.
 func (c *cluster) keepAttaching(ctx context.Context) {
 	delay := minBackoff
-	for c.attached.Load() == nil && sleep(ctx, delay) {
-		delay = min(2*delay, maxBackoff)
-		if err := c.attach(ctx); err != nil && ctx.Err() == nil && !isAway(err) {
+	for sleep(ctx, delay) {
+		step := c.attach
+		if delay = min(2*delay, maxBackoff); c.attached.Load() != nil {
+			step, delay = c.watch, watchInterval
+		}
+		if err := step(ctx); err != nil && ctx.Err() == nil && !isAway(err) {
 			c.config.Logger.Error("the cluster refuses the journal", "error", err)
 		}
 	}
+}
+
+// watch notices when somebody has replaced the stream: positions mean something else then, and only opening the journal
+// anew will help. A stream that is gone is made anew for that, as events would wait in the spool for ever.
+func (c *cluster) watch(ctx context.Context) error {
+	events, err := findShared(ctx, c.reader, clusterConfig(c.config))
+	if err != nil {
+		return err
+	}
+	if epoch := events.CachedInfo().Config.Metadata[epochKey]; epoch != c.Epoch() && !c.replaced.Swap(true) {
+		c.config.Logger.Error("the stream in the cluster was replaced by another one", "epoch", c.Epoch(), "now", epoch)
+	}
+	return nil
 }
 
 func isAway(err error) bool { return errors.Is(err, ErrUnavailable) }
@@ -249,10 +268,13 @@ func (c *cluster) failure(err error) error {
 	}
 }
 
-// ready is nil when both connections stand.
+// ready is nil when both connections stand, and the stream is the one that was reached first.
 func (c *cluster) ready() error {
 	if _, err := c.attachment(); err != nil {
 		return err
+	}
+	if c.replaced.Load() {
+		return fmt.Errorf("%w: %w: the stream in the cluster was replaced by another one", ErrUnavailable, ErrBroken)
 	}
 	if !c.writing.IsConnected() || !c.reading.IsConnected() {
 		return fmt.Errorf("%w: no connection to the cluster", ErrUnavailable)

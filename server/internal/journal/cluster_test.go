@@ -296,6 +296,38 @@ func checkAll(t *testing.T, want map[string]int, journals ...*journal.Journal) {
 	}
 }
 
+// TestReplacedStreamIsNoticed deletes the stream under two journals. It is made anew, both must be opened anew, and what
+// they took meanwhile is there then, under another epoch.
+func TestReplacedStreamIsNoticed(t *testing.T) {
+	t.Parallel()
+	cluster := journaltest.StartCluster(t, 3)
+	config := journal.Config{Dir: t.TempDir(), AckTimeout: 4 * time.Second, Cluster: journal.Cluster{Replicas: 3}}
+	j, other := openOn(t, cluster.URLs(), config), openOn(t, cluster.URLs(), journal.Config{Cluster: config.Cluster})
+	appendEntries(t, j, 1, 3)
+	cluster.Delete("events")
+	appendEntry(t, j, entry(4))
+	for name, j := range map[string]*journal.Journal{"first": j, "second": other} {
+		for deadline := time.Now().Add(time.Minute); !errors.Is(j.Accepts(), journal.ErrBroken); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: got %v, want ErrBroken", name, j.Accepts())
+			}
+		}
+	}
+	before := j.Epoch()
+	closeJournal(t, j)
+	j = openOn(t, cluster.URLs(), config)
+	awaitDrained(t, j)
+	if j.Epoch() == before || j.Epoch() == "" {
+		t.Errorf("epoch: got %q, was %q", j.Epoch(), before)
+	}
+	if records := read(t, j, 0, 1); string(records[0].Data) != string(entry(4).Data) {
+		t.Errorf("got %q, want what came after the stream was deleted", records[0].Data)
+	}
+	if err := j.Accepts(); err != nil {
+		t.Error(err)
+	}
+}
+
 func awaitDrained(t *testing.T, j *journal.Journal) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {

@@ -23,8 +23,8 @@ var (
 	ErrDamaged = errors.New("journal damaged")
 	// ErrTooLarge: the record is larger than MaxRecordBytes.
 	ErrTooLarge = errors.New("record too large")
-	// ErrBroken comes with ErrUnavailable when nothing is stored until the journal is opened anew.
-	ErrBroken = errors.New("a write has failed for good")
+	// ErrBroken comes with ErrUnavailable when only opening the journal anew will help.
+	ErrBroken = errors.New("it must be opened anew")
 	// ErrSpooled: a spool holds events for a cluster, and the journal was opened without one.
 	ErrSpooled = errors.New("events wait in the spool")
 	// ErrClosed: the journal is closed.

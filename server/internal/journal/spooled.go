@@ -110,6 +110,8 @@ func (s *spooled) Accepts() error {
 		return nil
 	case s.isClosed():
 		return ErrClosed
+	case errors.Is(err, ErrBroken):
+		return err
 	default:
 		return errors.Join(s.spool.hasRoom(usualEntry), s.spool.local.Accepts())
 	}

@@ -71,9 +71,25 @@ func openStream(
 	return stream, made, nil
 }
 
-// openShared opens a stream that other processes may be making at the same moment: one of them wins, and all have its
-// epoch.
+// openShared opens a stream that other processes use too, with the wanted configuration.
 func openShared(
+	ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig,
+) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
+	defer cancel()
+	stream, err := findShared(ctx, js, config)
+	if err != nil {
+		return nil, err
+	}
+	if stream, err = updateStream(ctx, js, stream, config); err != nil {
+		return nil, fmt.Errorf("stream %q: %w", config.Name, engineError(err))
+	}
+	return stream, nil
+}
+
+// findShared finds the stream, or makes it. Other processes may be making it at the same moment: one of them wins, and
+// all have its epoch.
+func findShared(
 	ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig,
 ) (stream jetstream.Stream, err error) {
 	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
@@ -88,9 +104,6 @@ func openShared(
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			err = fmt.Errorf("%w: %w", ErrUnavailable, err) // it is being made
 		}
-	}
-	if err == nil {
-		stream, err = updateStream(ctx, js, stream, config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", config.Name, engineError(err))

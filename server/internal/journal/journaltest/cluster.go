@@ -160,6 +160,14 @@ func (c *Cluster) Trim(stream string, before uint64) {
 	}
 }
 
+// Delete removes the stream with all it has.
+func (c *Cluster) Delete(stream string) {
+	c.t.Helper()
+	if answer := c.ask("STREAM.DELETE."+stream, ""); !strings.Contains(answer, `"success":true`) {
+		c.t.Fatalf("delete: %s", answer)
+	}
+}
+
 // Consumers returns how many consumers a stream has.
 func (c *Cluster) Consumers(stream string) int {
 	c.t.Helper()
