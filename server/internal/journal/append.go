@@ -65,15 +65,22 @@ type result struct {
 	err     error
 }
 
-// newPending copies the entry's data: Append may return before the message is out.
 func newPending(entry Entry, deadline time.Time) *pending {
-	message := nats.NewMsg(eventSubject(entry.AppID, entry.SessionID))
-	message.Data = frame(entry.Data)
-	// Every message has an ID, so that any one can be published again to learn where it is.
-	id := "#" + nuid.Next()
+	id := uniqueID()
 	if entry.DedupeKey != "" {
 		id = messageID(entry.DedupeKey)
 	}
+	return newPendingMessage(eventSubject(entry.AppID, entry.SessionID), id, entry.Data, deadline)
+}
+
+// uniqueID is for a message without a key. Every message has an ID, so that any one can be published again to learn
+// where it is.
+func uniqueID() string { return "#" + nuid.Next() }
+
+// newPendingMessage copies the data: its caller may return before the message is out.
+func newPendingMessage(subject, id string, data []byte, deadline time.Time) *pending {
+	message := nats.NewMsg(subject)
+	message.Data = frame(data)
 	message.Header[jetstream.MsgIDHeader] = []string{id}
 	return &pending{message: message, deadline: deadline, done: make(chan result, 1)}
 }

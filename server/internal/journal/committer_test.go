@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -24,6 +25,55 @@ func openWithSync(t *testing.T, config Config, sync func() error) *local {
 	committer.sync = sync
 	j.committer.Store(startCommitter(t.Context(), committer))
 	return j
+}
+
+// TestQuarantineSharesSyncs has a slow disk: who can't be answered in time is refused, the others share what it does.
+func TestQuarantineSharesSyncs(t *testing.T) {
+	t.Parallel()
+	j, err := openLocal(t.Context(), Config{Dir: t.TempDir(), AckTimeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	config := j.keeper.Load().committerConfig
+	if err := j.keeper.Load().close(ErrClosed); err != nil {
+		t.Fatal(err)
+	}
+	disk, syncs := make(chan struct{}), atomic.Int32{}
+	sync := config.sync
+	config.sync = func() error {
+		<-disk
+		syncs.Add(1)
+		return sync()
+	}
+	j.keeper.Store(startCommitter(t.Context(), config))
+	if _, err := j.Quarantine().Put(t.Context(), nil); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("while the disk hangs: got %v, want ErrUnavailable", err)
+	}
+	j.config.AckTimeout = time.Minute
+	const callers = 100
+	answers := make(chan error)
+	for range callers {
+		go func() {
+			_, err := j.Quarantine().Put(t.Context(), []byte("x"))
+			answers <- err
+		}()
+	}
+	for len(j.keeper.Load().queue) < callers/2 {
+		time.Sleep(time.Millisecond)
+	}
+	close(disk)
+	for range callers {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := syncs.Load(); n > callers/2 {
+		t.Errorf("synced %d times for %d callers", n, callers)
+	}
+	if count, _, err := j.Quarantine().Size(t.Context()); err != nil || count != callers+1 {
+		t.Errorf("got %d records, %v, want %d", count, err, callers+1)
+	}
 }
 
 func numbered(n int) Entry {

@@ -34,6 +34,7 @@ type local struct {
 	durable    *mark
 	publisher  *publisher // the committer's
 	committer  atomic.Pointer[committer]
+	keeper     atomic.Pointer[committer] // of the quarantine
 
 	closing sync.Once
 	over    chan struct{} // closed by Close
@@ -52,7 +53,7 @@ func openLocal(ctx context.Context, config Config) (*local, error) {
 	over := make(chan struct{})
 	l := &local{config: config, durable: newMark(over), over: over}
 	for _, step := range []func(context.Context) error{
-		l.openDirectory, l.salvage, l.startServer, l.connect, l.openStreams, l.recover, l.startCommitter, l.startMaintenance,
+		l.openDirectory, l.salvage, l.startServer, l.connect, l.openStreams, l.recover, l.startCommitters, l.startMaintenance,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("journal %s: %w", config.Dir, err), l.Close())
@@ -93,7 +94,7 @@ func (l *local) Ready() error {
 	if l.isClosed() {
 		return ErrClosed
 	}
-	return cmp.Or(errors.Join(l.committer.Load().refusal(), l.disk.err()), engineHealth(l.embedded))
+	return cmp.Or(errors.Join(l.refusal(), l.disk.err()), engineHealth(l.embedded))
 }
 
 // Accepts implements log.
@@ -150,12 +151,12 @@ func (l *local) connection(name string) (*nats.Conn, jetstream.JetStream, error)
 	return connection, js, err
 }
 
-func (l *local) startCommitter(ctx context.Context) error {
-	if err := l.replaceCommitter(ctx); err != nil {
+func (l *local) startCommitters(ctx context.Context) error {
+	if err := l.replaceCommitters(ctx); err != nil {
 		return err
 	}
 	l.onClose(func() error {
-		err := l.committer.Load().close(ErrClosed)
+		err := l.closeCommitters(ErrClosed)
 		if err == nil {
 			err = l.checkpoint.setBoot(0) // all is synced
 		}
@@ -164,8 +165,27 @@ func (l *local) startCommitter(ctx context.Context) error {
 	return nil
 }
 
-// replaceCommitter starts a committer behind what is stored, all of it synced.
-func (l *local) replaceCommitter(ctx context.Context) error {
+func (l *local) replaceCommitters(ctx context.Context) error {
+	if err := l.startKeeper(ctx); err != nil {
+		return err
+	}
+	if err := l.startCommitter(ctx); err != nil {
+		return errors.Join(err, l.keeper.Load().close(ErrClosed))
+	}
+	return nil
+}
+
+func (l *local) closeCommitters(reason error) error {
+	return errors.Join(l.committer.Load().close(reason), l.keeper.Load().close(reason))
+}
+
+// refusal is why nothing is stored until the committers are replaced.
+func (l *local) refusal() error {
+	return cmp.Or(l.committer.Load().refusal(), l.keeper.Load().refusal())
+}
+
+// startCommitter starts the events' committer behind what is stored, all of it synced.
+func (l *local) startCommitter(ctx context.Context) error {
 	head, _ := l.durable.load()
 	blocks, err := openBlockSync(l.directory.blocks(eventsStream))
 	if err != nil {

@@ -14,21 +14,20 @@ import (
 //
 // A sync that failed is not mended: what is on disk then is for an operator to find out.
 func (l *local) mend(ctx context.Context) error {
-	committer := l.committer.Load()
-	if committer.broken.Load() != nil {
+	if l.committer.Load().broken.Load() != nil || l.keeper.Load().broken.Load() != nil {
 		return nil
 	}
-	failure := cmp.Or(committer.refusal(), engineHealth(l.embedded))
+	failure := cmp.Or(l.refusal(), engineHealth(l.embedded))
 	if failure == nil {
 		return nil
 	}
 	l.config.Logger.Warn("the log engine has failed: it is started anew", "error", failure)
-	if err := committer.close(failure); err != nil {
+	if err := l.closeCommitters(failure); err != nil {
 		return err
 	}
 	if err := l.restartEngine(ctx); err != nil {
 		err = fmt.Errorf("%w: %w: the log engine can't be started anew: %w", ErrUnavailable, ErrBroken, err)
-		_ = committer.close(err) // until the next attempt
+		_ = l.closeCommitters(err) // until the next attempt
 		return err
 	}
 	l.config.Logger.Info("the log engine runs again")
@@ -66,5 +65,5 @@ func (l *local) restartEngine(ctx context.Context) error {
 	if err := l.recover(ctx); err != nil {
 		return err
 	}
-	return l.replaceCommitter(ctx)
+	return l.replaceCommitters(ctx)
 }

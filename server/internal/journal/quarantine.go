@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
@@ -30,7 +29,7 @@ type QuarantineRecord struct {
 // Quarantine implements log.
 func (l *local) Quarantine() *Quarantine { return &Quarantine{l} }
 
-// Put stores data and returns when it is on disk. ErrFull when the quarantine is full.
+// Put stores data and returns when it is on disk, within Config.AckTimeout. ErrFull when the quarantine is full.
 func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
 	l := q.log
 	if len(data) > MaxQuarantineBytes {
@@ -42,13 +41,12 @@ func (q *Quarantine) Put(ctx context.Context, data []byte) (uint64, error) {
 	if err := l.disk.admit(int64(len(data) + entryOverhead)); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.config.AckTimeout)
-	defer cancel()
-	ack, err := l.writer.PublishMsg(ctx, &nats.Msg{Subject: quarantineStream, Data: frame(data)})
+	p := newPendingMessage(quarantineStream, uniqueID(), data, time.Now().Add(l.config.AckTimeout))
+	receipt, err := l.keeper.Load().append(ctx, p)
 	if err != nil {
-		return 0, fmt.Errorf("journal: quarantine: %w", engineError(err))
+		return 0, fmt.Errorf("journal: quarantine: %w", err)
 	}
-	return ack.Sequence, q.sync()
+	return receipt.Position, nil
 }
 
 // Get returns the record, or ErrNotFound.
@@ -120,15 +118,33 @@ func (q *Quarantine) Delete(ctx context.Context, id uint64) error {
 	if err != nil {
 		return fmt.Errorf("journal: quarantine: %w", engineError(err))
 	}
-	return q.sync()
-}
-
-// sync syncs all files: deletions make the engine rewrite some, and there are never many.
-func (q *Quarantine) sync() error {
-	if err := syncTree(string(q.log.directory.blocks(quarantineStream))); err != nil {
+	if err := q.log.syncQuarantine(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
+}
+
+// startKeeper starts the quarantine's committer behind what is stored, all of it synced.
+func (l *local) startKeeper(ctx context.Context) error {
+	info, err := l.quarantine.Info(ctx)
+	if err != nil {
+		return engineError(err)
+	}
+	head := info.State.LastSeq
+	p := &publisher{connection: l.writing, jetstream: l.writer, alone: true, head: head, highest: head}
+	l.keeper.Store(startCommitter(ctx, committerConfig{
+		publish: p.publish,
+		sync:    l.syncQuarantine,
+		advance: func(uint64) error { return nil },
+		release: func() error { return nil },
+		logger:  l.config.Logger,
+	}))
+	return nil
+}
+
+// syncQuarantine syncs all files: deletions make the engine rewrite some, and there are never many.
+func (l *local) syncQuarantine() error {
+	return syncTree(string(l.directory.blocks(quarantineStream)))
 }
 
 // Size returns how many records there are and the bytes they take.
