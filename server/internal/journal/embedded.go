@@ -15,9 +15,6 @@ import (
 const (
 	// headerRoom is for the headers of a message and the checksum behind it.
 	headerRoom = 4 << 10
-	// startLimit bounds the start of the embedded server. After a crash it reads every stored block again, which takes
-	// about a second for each gigabyte.
-	startLimit = 10 * time.Minute
 	// maxStore is no bound: the journal watches the disk itself. The server would take its limit from the room there is
 	// at the start.
 	maxStore = 1 << 60
@@ -65,16 +62,15 @@ func engineHealth(embedded *server.Server) error {
 	return nil
 }
 
+// awaitReady has no bound but the context: after a crash the server reads every stored block again, which takes about
+// a second for each gigabyte. To give up would only mean to begin anew.
 func awaitReady(ctx context.Context, embedded *server.Server) error {
-	deadline := time.Now().Add(startLimit)
 	for !embedded.ReadyForConnections(50 * time.Millisecond) {
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("embedded server: %w", context.Cause(ctx))
 		case !embedded.Running():
 			return errors.New("the embedded server stopped while it started; its log says why")
-		case time.Now().After(deadline):
-			return fmt.Errorf("the embedded server wasn't ready after %s", startLimit)
 		}
 	}
 	if !embedded.JetStreamEnabled() {
