@@ -69,6 +69,7 @@ func TestDocumentedCallbackArrivesTyped(t *testing.T) {
 				},
 			}},
 		},
+		CallbackCommand:    proto.String("Desk.SessionEventNotify"),
 		CloudCustomData:    proto.String("your cloud custom data"),
 		IsContactUser:      proto.Bool(false),
 		SatisfactionRating: proto.Int32(5),
