@@ -36,8 +36,8 @@ func (l *local) mend(ctx context.Context) error {
 
 // checkFiles is for an engine that would cut damaged files off. They can be salvaged only while nobody reads them.
 func (l *local) checkFiles() error {
-	for _, stream := range []string{eventsStream, quarantineStream} {
-		damaged, err := l.directory.blocks(stream).damaged()
+	for stream, promised := range l.promised() {
+		damaged, err := l.directory.blocks(stream).damaged(promised)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -17,8 +18,8 @@ const damagedDir = "damaged"
 // file off at the first record that it can't read, with all the good ones behind. So such a file is kept aside, and
 // replaced by one that has the good records alone: a gap, of which readers are told, and nothing else is lost.
 func (l *local) salvage(context.Context) error {
-	for _, stream := range []string{eventsStream, quarantineStream} {
-		damaged, err := l.directory.blocks(stream).damaged()
+	for stream, promised := range l.promised() {
+		damaged, err := l.directory.blocks(stream).damaged(promised)
 		if err != nil {
 			return err
 		}
@@ -43,20 +44,39 @@ type damagedBlock struct {
 
 func (d damagedBlock) lost() int { return len(d.found) - len(d.good) }
 
-// damaged returns the block files that the log engine would cut off.
-func (d blockDirectory) damaged() (all []damagedBlock, err error) {
+// promised returns, for each stream, up to which position damage is the loss of something that was acknowledged. What
+// lies behind was not, or not for good: a power cut leaves pieces of it, which are no damage, and the log engine does
+// well to cut them off.
+func (l *local) promised() map[string]uint64 {
+	promised := map[string]uint64{eventsStream: math.MaxUint64, quarantineStream: math.MaxUint64}
+	if l.checkpoint == nil {
+		return promised
+	}
+	state := l.checkpoint.load()
+	promised[eventsStream] = state.Head
+	if state.Boot != 0 && state.Boot != bootID() {
+		promised[eventsStream] = 0 // it was never said which part of it is synced
+	}
+	return promised
+}
+
+// damaged returns the block files that the log engine would cut off before the promised position.
+func (d blockDirectory) damaged(promised uint64) (all []damagedBlock, err error) {
 	indexes, err := d.indexes()
 	if errors.Is(err, os.ErrNotExist) || len(indexes) == 0 || d.trustsIndex(indexes) {
 		return nil, nil
 	}
+	last := uint64(0)
 	for _, index := range indexes {
 		content, err := os.ReadFile(d.path(index))
 		if err != nil {
 			return nil, err
 		}
-		if good, damaged := goodRecords(content, newBlockHash(d.stream(), index)); damaged {
+		r := records{hash: newBlockHash(d.stream(), index), rest: content, last: last}
+		if good, damaged := r.good(promised); damaged {
 			all = append(all, damagedBlock{d.path(index), content, good})
 		}
+		last = r.last
 	}
 	return all, err
 }
@@ -81,23 +101,43 @@ func lastBytes(path string, count int64) ([]byte, error) {
 	return io.ReadAll(file)
 }
 
-// goodRecords returns all that can be read, and whether anything of it lies behind damage. What is damaged at the end
-// may be a write that was cut short, which the log engine repairs.
-func goodRecords(content []byte, hash *blockHash) (good []byte, damaged bool) {
-	rest, last := content, uint64(0)
-	record, ok := hash.first(rest)
-	for ; ok; record, ok = hash.first(rest) {
-		rest, last = rest[len(record):], max(last, record.position())
+// records goes through the records of a file.
+type records struct {
+	hash *blockHash
+	rest []byte
+	last uint64 // the highest position so far, also of the files before
+}
+
+// next returns the record that rest begins with.
+func (r *records) next() (record blockRecord, ok bool) {
+	return r.hash.first(r.rest)
+}
+
+// take goes on behind a record.
+func (r *records) take(record blockRecord) {
+	r.rest, r.last = r.rest[len(record):], max(r.last, record.position())
+}
+
+// good returns all that can be read, and whether anything of it lies behind damage that begins before the promised
+// position.
+func (r *records) good(promised uint64) (good []byte, damaged bool) {
+	content := r.rest
+	for record, ok := r.next(); ok; record, ok = r.next() {
+		r.take(record)
 	}
-	end := len(content) - len(rest)
+	end := len(content) - len(r.rest)
 	good = content[:end:end]
-	for len(rest) > 0 {
-		record, ok := hash.first(rest)
-		if !ok || record.isMessage() && record.position() <= last {
-			rest = rest[1:]
+	if r.last >= promised {
+		return good, false
+	}
+	for len(r.rest) > 0 {
+		record, ok := r.next()
+		if !ok || record.isMessage() && record.position() <= r.last {
+			r.rest = r.rest[1:]
 			continue
 		}
-		good, rest, last, damaged = append(good, record...), rest[len(record):], max(last, record.position()), true
+		r.take(record)
+		good, damaged = append(good, record...), true
 	}
 	return good, damaged
 }

@@ -41,6 +41,40 @@ func TestDamageCostsWhatIsDamaged(t *testing.T) {
 	}
 }
 
+// TestWhatWasNotPromisedIsNotDamaged: a power cut leaves pieces of what was not synced, in any order. They are no loss, so
+// no reader may stop at them. The checkpoint is not synced either: it may promise less than there is.
+func TestWhatWasNotPromisedIsNotDamaged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	const count, torn = 20, 15
+	fill(t, j, count, 1000)
+	path := blockPaths(t, dir)[0]
+	for name, state := range map[string]checkpointState{
+		"behind an older head":        {Head: torn - 5},
+		"of a machine that went down": {Head: count, Boot: 1},
+	} {
+		killed := copyOf(t, dir)
+		edit(t, filepath.Join(killed, checkpointFile), func([]byte) []byte { return state.encode() })
+		edit(t, filepath.Join(killed, path[len(dir):]), func(content []byte) []byte {
+			content[(torn-1)*len(content)/count+500] ^= 4
+			return content
+		})
+		j, err := openLocal(t.Context(), Config{Dir: killed})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		records, err := collect(t, j, 0)
+		if err != nil || len(records) != torn-1 {
+			t.Errorf("%s: got %d records, %v, want the %d before the torn one", name, len(records), err, torn-1)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // countReadable opens the journal, reads all it can, and closes it.
 func countReadable(t *testing.T, dir string) (count int) {
 	t.Helper()
