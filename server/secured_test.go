@@ -193,6 +193,8 @@ func principals() string {
 		entry("limited", reads+"    max_streams: 1\n") +
 		entry("frequent", reads) +
 		entry("oncall", "    admin: true\n") +
+		entry("partial", reads+"    content: true\n    admin: true\n") +
+		entry("auditor", "    content: true\n    admin: true\n") +
 		"  dashboard:\n    certificates: [\"spiffe://corp/dashboard\"]\n" + reads +
 		"  former:\n    tokens: [{sha256: " + tokenHash("former") + ", expires: 2020-01-01}]\n" + reads
 }

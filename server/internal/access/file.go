@@ -131,8 +131,6 @@ func (e *entry) principal(name string) (*Principal, error) {
 	switch {
 	case slices.Max(lists) == 0 && !e.Admin:
 		return nil, fmt.Errorf("may do nothing: list apps, types and customer_services, or set admin")
-	case slices.Max(lists) == 0 && e.Content:
-		return nil, errors.New("has content without apps, types and customer_services")
 	case slices.Max(lists) > 0 && slices.Min(lists) == 0:
 		return nil, fmt.Errorf(`apps, types and customer_services belong together: write ["*"] for all`)
 	case e.MaxStreams < 0:

@@ -25,7 +25,7 @@ func TestParseRefuses(t *testing.T) {
 		"empty entry":        {"principals: {a: }", `principal "a"`},
 		"nobody can be it":   {"principals: {a: {" + reads + "}}", "neither tokens nor certificates"},
 		"may do nothing":     {"principals: {a: {" + token + "}}", "may do nothing"},
-		"content of nothing": {"principals: {a: {" + token + ", admin: true, content: true}}", "content without"},
+		"content of nothing": {"principals: {a: {" + token + ", content: true}}", "may do nothing"},
 		"half a list":        {"principals: {a: {" + token + `, apps: ["1"]}}`, "belong together"},
 		"star and more":      {"principals: {a: {" + token + `, apps: ["*", "1"], types: ["*"], customer_services: ["*"]}}`, "apps"},
 		"misspelt type": {
@@ -59,6 +59,27 @@ func TestExpiryIsTheFirstMomentOfADay(t *testing.T) {
 	for _, known := range p.tokens {
 		if want := time.Date(2030, 5, 1, 0, 0, 0, 0, time.UTC); !known.expires.Equal(want) {
 			t.Errorf("expires %v, want %v", known.expires, want)
+		}
+	}
+}
+
+// TestContentOfTheQuarantine is for administrators who may read all that it could be.
+func TestContentOfTheQuarantine(t *testing.T) {
+	t.Parallel()
+	const all = `apps: ["*"], types: ["*"], customer_services: ["*"]`
+	for rest, want := range map[string]bool{
+		"admin: true":                          false,
+		"admin: true, content: true":           true,
+		"admin: true, content: true, " + reads: false,
+		"admin: true, content: true, " + all:   true,
+		"admin: true, " + all:                  false,
+	} {
+		p, err := Parse([]byte("principals: {a: {certificates: [a], " + rest + "}}"))
+		if err != nil {
+			t.Fatalf("%s: %v", rest, err)
+		}
+		if got := p.identities["a"].MayReadAny(); got != want {
+			t.Errorf("%s: %t", rest, got)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type Principal struct {
 	Reads bool
 	// Events that may be read: a filter without an expression. Nil for all.
 	Events *filter.Filter
-	// Content may be read, too; see package fields.
+	// Content may be read, too; see package fields. For an administrator it goes for the quarantine as well.
 	Content bool
 	// MaxStreams bounds the event streams open at once; 0: no bound.
 	MaxStreams int
@@ -48,6 +48,10 @@ type Principal struct {
 func (p *Principal) Scope() filter.Scope {
 	return filter.Scope{Events: p.Events, Blind: !p.Content}
 }
+
+// MayReadAny tells whether the principal may read the content of anything: of what is in quarantine nobody knows which
+// events it would be.
+func (p *Principal) MayReadAny() bool { return p.Content && p.Events == nil }
 
 // identity is who calls, and until when that holds.
 type identity struct {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/callback"
 	"github.com/deskbridge/deskbridge/server/internal/journal"
 )
@@ -66,6 +67,9 @@ func (c *Callbacks) ListQuarantinedCallbacks(
 			return nil, classify(err)
 		}
 		kept.Body = nil
+		if !access.PrincipalOf(ctx).MayReadAny() {
+			kept.Explanation, kept.Query = hidden, ""
+		}
 		response.Callbacks = append(response.Callbacks, kept)
 		size += proto.Size(kept)
 	}
@@ -79,12 +83,18 @@ func (c *Callbacks) ListQuarantinedCallbacks(
 func (c *Callbacks) GetQuarantinedCallback(
 	ctx context.Context, req *deskbridgev1.GetQuarantinedCallbackRequest,
 ) (*deskbridgev1.GetQuarantinedCallbackResponse, error) {
+	if !access.PrincipalOf(ctx).MayReadAny() {
+		return nil, classify(fmt.Errorf("%w: a callback in quarantine is %s", access.ErrDenied, hidden))
+	}
 	kept, err := c.quarantined(ctx, req.GetQuarantineId())
 	if err != nil {
 		return nil, classify(err)
 	}
 	return &deskbridgev1.GetQuarantinedCallbackResponse{Callback: kept}, nil
 }
+
+// hidden stands for an explanation, which may quote the callback, where there is no right to content.
+const hidden = "for administrators with a right to all content only"
 
 // RedriveQuarantinedCallback implements QuarantineServiceServer. The callback leaves the quarantine only after the
 // journal has it: a crash in between leaves it in both, and the dedupe window makes a second redrive harmless.
@@ -97,10 +107,12 @@ func (c *Callbacks) RedriveQuarantinedCallback(
 	}
 	receipt, err := c.ingest(ctx, requestOf(kept), kept.GetReceiveTime().AsTime())
 	var unfit *unfitError
-	if errors.As(err, &unfit) {
+	switch {
+	case errors.As(err, &unfit) && !access.PrincipalOf(ctx).MayReadAny():
+		return &deskbridgev1.RedriveQuarantinedCallbackResponse{Explanation: hidden}, nil
+	case errors.As(err, &unfit):
 		return &deskbridgev1.RedriveQuarantinedCallbackResponse{Explanation: unfit.explanation}, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, classify(err)
 	}
 	if err := c.config.Journal.Quarantine().Delete(ctx, req.GetQuarantineId()); err != nil {

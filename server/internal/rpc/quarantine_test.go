@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server/internal/access"
 	"github.com/deskbridge/deskbridge/server/internal/callback"
 	"github.com/deskbridge/deskbridge/server/internal/fanout"
 	"github.com/deskbridge/deskbridge/server/internal/filter"
@@ -44,13 +45,23 @@ func newCallbacks(j *journal.Journal, decode func([]byte) (*deskbridgev1.Session
 	})
 }
 
+// asAdministrator is the context of a call by one who may do everything.
+func asAdministrator(t *testing.T) context.Context {
+	t.Helper()
+	ctx, err := access.NewControl(access.Open(), 1).Admit(t.Context(), "", access.Caller{Local: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
 func TestRedriveAfterTheDecoderWasMended(t *testing.T) {
 	t.Parallel()
 	j := openJournal(t)
 	broken := newCallbacks(j, func([]byte) (*deskbridgev1.SessionEvent, error) {
 		return nil, errors.New("a form of callback that this release does not know")
 	})
-	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(
+	ctx := metadata.NewIncomingContext(asAdministrator(t), metadata.Pairs(
 		callback.MetadataQuery, "SdkAppid=7&RequestID=r-1&ClientIP=192.0.2.1&new=1", callback.MetadataUserAgent, "vendor"))
 	request := &deskbridgev1.NotifySessionEventRequest{
 		SdkAppId: "7", RequestId: "r-1", ClientIp: "192.0.2.1",
@@ -141,7 +152,7 @@ func TestDropAndGetQuarantined(t *testing.T) {
 	if _, err := c.NotifySessionEvent(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.GetQuarantinedCallback(t.Context(), &deskbridgev1.GetQuarantinedCallbackRequest{QuarantineId: 1})
+	got, err := c.GetQuarantinedCallback(asAdministrator(t), &deskbridgev1.GetQuarantinedCallbackRequest{QuarantineId: 1})
 	if err != nil || string(got.GetCallback().GetBody()) != string(request.GetBody()) ||
 		time.Since(got.GetCallback().GetReceiveTime().AsTime()) > time.Minute {
 		t.Errorf("got %v, %v", got, err)
