@@ -220,6 +220,7 @@ func (s *Server) buildMetrics() {
 	s.metricsHTTP = &http.Server{
 		Handler:           gateway.Bodiless(s.probes.handle(metrics)),
 		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          log.New(s.handshakes, "", 0),
 	}
 }
 

@@ -121,13 +121,21 @@ func (h *handshakes) note(listener, remote, reason string) {
 	}
 }
 
-// Write takes what net/http has to say: failed handshakes, and troubles of single connections that concern nobody else.
+// Write takes what net/http has to say: failed handshakes, faults of the bridge, and troubles of single connections
+// that concern nobody else. Of a panic it logs the place: its value may be what somebody wrote.
 func (h *handshakes) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
+	rest, isHandshake := strings.CutPrefix(text, "http: TLS handshake error from ")
+	switch {
+	case isHandshake:
 		remote, reason, _ := strings.Cut(rest, ": ")
 		h.note("http", remote, reason)
-	} else {
+	case strings.Contains(text, "panic serving "):
+		_, stack, _ := strings.Cut(text, "\ngoroutine ")
+		h.logger.Error("the handler of a request has panicked", "stack", "goroutine "+stack)
+	case strings.HasPrefix(text, "http: Accept error: "):
+		h.logger.Error("connections can't be accepted", "error", text)
+	default:
 		h.logger.Debug("net/http", "message", text)
 	}
 	return len(line), nil
