@@ -90,7 +90,8 @@ type QuarantinedCallback struct {
 	QuarantineId uint64 `protobuf:"varint,1,opt,name=quarantine_id,json=quarantineId,proto3" json:"quarantine_id,omitempty"`
 	// Why it is here.
 	Reason QuarantineReason `protobuf:"varint,2,opt,name=reason,proto3,enum=deskbridge.v1.QuarantineReason" json:"reason,omitempty"`
-	// The reason in words, for people: where decoding failed, or the beginning of the command. Holds no message text.
+	// The reason in words, for people: where decoding failed, or the beginning of the command. Only to who may read all
+	// content, as it may quote the callback.
 	Explanation string `protobuf:"bytes,3,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// When deskbridge received it.
 	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
@@ -98,7 +99,7 @@ type QuarantinedCallback struct {
 	CallbackCommand string `protobuf:"bytes,5,opt,name=callback_command,json=callbackCommand,proto3" json:"callback_command,omitempty"`
 	// `SdkAppid` of the URL.
 	SdkAppId string `protobuf:"bytes,6,opt,name=sdk_app_id,json=sdkAppId,proto3" json:"sdk_app_id,omitempty"`
-	// The URL's query as it arrived, without Sign.
+	// The URL's query as it arrived, without Sign. Only to who may read all content.
 	Query string `protobuf:"bytes,7,opt,name=query,proto3" json:"query,omitempty"`
 	// Headers worth keeping: Content-Type and User-Agent, where sent.
 	Headers map[string]string `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

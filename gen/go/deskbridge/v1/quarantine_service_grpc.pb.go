@@ -30,15 +30,16 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-// are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+// are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+// is only for those of them who have a right to the content of all events: nobody knows which event it would be.
 type QuarantineServiceClient interface {
 	// ListQuarantinedCallbacks returns what is in quarantine, oldest first, without the bodies.
 	//
 	// Errors: INVALID_ARGUMENT (REQUEST_INVALID), UNAVAILABLE (JOURNAL_UNAVAILABLE).
 	ListQuarantinedCallbacks(ctx context.Context, in *ListQuarantinedCallbacksRequest, opts ...grpc.CallOption) (*ListQuarantinedCallbacksResponse, error)
-	// GetQuarantinedCallback returns one, with its body.
+	// GetQuarantinedCallback returns one, with its body, to who may read all content.
 	//
-	// Errors: NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
 	GetQuarantinedCallback(ctx context.Context, in *GetQuarantinedCallbackRequest, opts ...grpc.CallOption) (*GetQuarantinedCallbackResponse, error)
 	// RedriveQuarantinedCallback sends one through the normal path again, with its first receive time and identity. Where
 	// that succeeds it leaves the quarantine; otherwise it stays, and the answer says why.
@@ -104,15 +105,16 @@ func (c *quarantineServiceClient) DropQuarantinedCallback(ctx context.Context, i
 // for forward compatibility.
 //
 // QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-// are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+// are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+// is only for those of them who have a right to the content of all events: nobody knows which event it would be.
 type QuarantineServiceServer interface {
 	// ListQuarantinedCallbacks returns what is in quarantine, oldest first, without the bodies.
 	//
 	// Errors: INVALID_ARGUMENT (REQUEST_INVALID), UNAVAILABLE (JOURNAL_UNAVAILABLE).
 	ListQuarantinedCallbacks(context.Context, *ListQuarantinedCallbacksRequest) (*ListQuarantinedCallbacksResponse, error)
-	// GetQuarantinedCallback returns one, with its body.
+	// GetQuarantinedCallback returns one, with its body, to who may read all content.
 	//
-	// Errors: NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
 	GetQuarantinedCallback(context.Context, *GetQuarantinedCallbackRequest) (*GetQuarantinedCallbackResponse, error)
 	// RedriveQuarantinedCallback sends one through the normal path again, with its first receive time and identity. Where
 	// that succeeds it leaves the quarantine; otherwise it stays, and the answer says why.

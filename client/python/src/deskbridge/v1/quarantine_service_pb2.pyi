@@ -93,13 +93,15 @@ class QuarantinedCallback(_message.Message):
     reason: Global___QuarantineReason.ValueType
     """Why it is here."""
     explanation: _builtins.str
-    """The reason in words, for people: where decoding failed, or the beginning of the command. Holds no message text."""
+    """The reason in words, for people: where decoding failed, or the beginning of the command. Only to who may read all
+    content, as it may quote the callback.
+    """
     callback_command: _builtins.str
     """The `CallbackCommand` that stands in the way, of the URL or of the body; else the URL's. At most its first 128 bytes."""
     sdk_app_id: _builtins.str
     """`SdkAppid` of the URL."""
     query: _builtins.str
-    """The URL's query as it arrived, without Sign."""
+    """The URL's query as it arrived, without Sign. Only to who may read all content."""
     body: _builtins.bytes
     """The body, byte for byte. Not set in a listing."""
     body_size: _builtins.int

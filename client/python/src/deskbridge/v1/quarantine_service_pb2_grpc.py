@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class QuarantineServiceStub(object):
     """QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+    is only for those of them who have a right to the content of all events: nobody knows which event it would be.
     """
 
     def __init__(self, channel):
@@ -60,7 +61,8 @@ class QuarantineServiceStub(object):
 
 class QuarantineServiceServicer(object):
     """QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+    is only for those of them who have a right to the content of all events: nobody knows which event it would be.
     """
 
     def ListQuarantinedCallbacks(self, request, context):
@@ -73,9 +75,9 @@ class QuarantineServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetQuarantinedCallback(self, request, context):
-        """GetQuarantinedCallback returns one, with its body.
+        """GetQuarantinedCallback returns one, with its body, to who may read all content.
 
-        Errors: NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +135,8 @@ def add_QuarantineServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class QuarantineService(object):
     """QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+    is only for those of them who have a right to the content of all events: nobody knows which event it would be.
     """
 
     @staticmethod

@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class QuarantineServiceStub:
     """QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+    is only for those of them who have a right to the content of all events: nobody knows which event it would be.
     """
 
     @_typing.overload
@@ -41,9 +42,9 @@ class QuarantineServiceStub:
     Errors: INVALID_ARGUMENT (REQUEST_INVALID), UNAVAILABLE (JOURNAL_UNAVAILABLE).
     """
     GetQuarantinedCallback: _grpc.UnaryUnaryMultiCallable[_quarantine_service_pb2.GetQuarantinedCallbackRequest, _quarantine_service_pb2.GetQuarantinedCallbackResponse]
-    """GetQuarantinedCallback returns one, with its body.
+    """GetQuarantinedCallback returns one, with its body, to who may read all content.
 
-    Errors: NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
     """
     RedriveQuarantinedCallback: _grpc.UnaryUnaryMultiCallable[_quarantine_service_pb2.RedriveQuarantinedCallbackRequest, _quarantine_service_pb2.RedriveQuarantinedCallbackResponse]
     """RedriveQuarantinedCallback sends one through the normal path again, with its first receive time and identity. Where
@@ -60,7 +61,8 @@ class QuarantineServiceStub:
 @_typing.type_check_only
 class QuarantineServiceAsyncStub(QuarantineServiceStub):
     """QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+    is only for those of them who have a right to the content of all events: nobody knows which event it would be.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -70,9 +72,9 @@ class QuarantineServiceAsyncStub(QuarantineServiceStub):
     Errors: INVALID_ARGUMENT (REQUEST_INVALID), UNAVAILABLE (JOURNAL_UNAVAILABLE).
     """
     GetQuarantinedCallback: _aio.UnaryUnaryMultiCallable[_quarantine_service_pb2.GetQuarantinedCallbackRequest, _quarantine_service_pb2.GetQuarantinedCallbackResponse]  # type: ignore[assignment]
-    """GetQuarantinedCallback returns one, with its body.
+    """GetQuarantinedCallback returns one, with its body, to who may read all content.
 
-    Errors: NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
     """
     RedriveQuarantinedCallback: _aio.UnaryUnaryMultiCallable[_quarantine_service_pb2.RedriveQuarantinedCallbackRequest, _quarantine_service_pb2.RedriveQuarantinedCallbackResponse]  # type: ignore[assignment]
     """RedriveQuarantinedCallback sends one through the normal path again, with its first receive time and identity. Where
@@ -88,7 +90,8 @@ class QuarantineServiceAsyncStub(QuarantineServiceStub):
 
 class QuarantineServiceServicer(metaclass=_abc_1.ABCMeta):
     """QuarantineService gives an operator access to the callbacks that were authentic and yet could not become events. They
-    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators.
+    are kept whole, so that nothing is lost while a decoder is mended. gRPC only; for administrators. What a callback says
+    is only for those of them who have a right to the content of all events: nobody knows which event it would be.
     """
 
     @_abc_1.abstractmethod
@@ -108,9 +111,9 @@ class QuarantineServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _quarantine_service_pb2.GetQuarantinedCallbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_quarantine_service_pb2.GetQuarantinedCallbackResponse, _abc.Awaitable[_quarantine_service_pb2.GetQuarantinedCallbackResponse]]:
-        """GetQuarantinedCallback returns one, with its body.
+        """GetQuarantinedCallback returns one, with its body, to who may read all content.
 
-        Errors: NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND, UNAVAILABLE (JOURNAL_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
