@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskbridge/deskbridge/client"
 	"github.com/deskbridge/deskbridge/client/internal/webhook"
 	"github.com/deskbridge/deskbridge/server"
 )
@@ -38,6 +39,7 @@ type Bridge struct {
 	t       testing.TB
 	web     *Proxy
 	poster  *webhook.Poster
+	caller  client.Config
 	config  server.Config
 	played  uint64
 	running *running
@@ -54,7 +56,7 @@ type running struct {
 
 // Start runs a bridge until the test ends. It differs from server.DefaultConfig in what makes tests quick: the journal
 // isn't synced before each answer, and a drain takes a tenth of a second. configure may change that and everything else
-// but addresses and the directory, which belong to this package.
+// but addresses and the directory, which belong to this package. With an access file, see CallWith.
 func Start(t testing.TB, configure ...func(*server.Config)) *Bridge {
 	t.Helper()
 	b := &Bridge{t: t, config: server.DefaultConfig()}
@@ -74,6 +76,10 @@ func Start(t testing.TB, configure ...func(*server.Config)) *Bridge {
 	b.connectPoster()
 	return b
 }
+
+// CallWith says how the methods of Bridge call it: where the bridge has an access file, with the token of a principal
+// that may read everything. The Address is left alone.
+func (b *Bridge) CallWith(config client.Config) { b.caller = config }
 
 // URL is where the bridge serves HTTP: "http://127.0.0.1:…". The webhook is at /v1/callbacks/desk.
 func (b *Bridge) URL() string { return "http://" + b.web.Addr() }

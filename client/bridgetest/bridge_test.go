@@ -2,9 +2,13 @@ package bridgetest_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +19,7 @@ import (
 	"github.com/deskbridge/deskbridge/client"
 	"github.com/deskbridge/deskbridge/client/bridgetest"
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
+	"github.com/deskbridge/deskbridge/server"
 )
 
 // patience bounds every wait: only a fault reaches it.
@@ -217,6 +222,33 @@ func TestLoseJournal(t *testing.T) {
 	bridge.Play(1)
 	read(t, bridge.Addr(), before.GetLatestCursor()).expectEnd(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN_EPOCH)
 	read(t, bridge.Addr(), "").expect(bridge, 0)
+}
+
+// A consumer's rights can be tested: the bridge's own methods have a token of theirs.
+func TestAccessControl(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.yaml")
+	const policy = `principals:
+  test:
+    tokens: [{sha256: %x}]
+    apps: ["*"]
+    types: ["*"]
+    customer_services: ["*"]
+    content: true
+`
+	token := strings.Repeat("t", 40)
+	if err := os.WriteFile(path, fmt.Appendf(nil, policy, sha256.Sum256([]byte(token))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bridge := bridgetest.Start(t, func(config *server.Config) { config.Access = path })
+	bridge.CallWith(client.Config{Token: func(context.Context) (string, error) { return token, nil }})
+	bridge.Play(1)
+	bridge.Expire()
+	bridge.Play(1)
+	if events, info := bridge.Events(), bridge.Journal(); uint64(len(events)) != info.GetEventCount() || len(events) == 0 {
+		t.Errorf("%d events of %v", len(events), info)
+	}
+	read(t, bridge.Addr(), "").expectEnd(deskbridgev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED)
 }
 
 func TestPost(t *testing.T) {

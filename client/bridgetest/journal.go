@@ -96,7 +96,9 @@ func (b *Bridge) Journal() *deskbridgev1.GetJournalInfoResponse {
 // direct calls the bridge past the proxy.
 func (b *Bridge) direct(call func(context.Context, *client.Client) error) {
 	b.t.Helper()
-	c, err := client.New(client.Config{Address: b.address(&b.grpcAddr)()})
+	config := b.caller
+	config.Address = b.address(&b.grpcAddr)()
+	c, err := client.New(config)
 	b.check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
