@@ -9,3 +9,5 @@ import (
 
 // newListenConfig leaves it to the system to notice that the other side has vanished.
 func newListenConfig(time.Duration) *net.ListenConfig { return &net.ListenConfig{} }
+
+func noticeVanished(listener net.Listener) net.Listener { return listener }

@@ -120,7 +120,7 @@ func (s *Server) listen(ctx context.Context) error {
 	if s.httpListener, err = listen.Listen(ctx, "tcp", s.config.HTTPAddr); err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
 	}
-	s.httpListener = limit.listener("http", s.httpListener)
+	s.httpListener = limit.listener("http", noticeVanished(s.httpListener))
 	if s.grpcListener, err = listen.Listen(ctx, "tcp", s.config.GRPCAddr); err != nil {
 		return fmt.Errorf("--grpc-addr: %w", err)
 	}
