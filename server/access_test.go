@@ -489,6 +489,22 @@ func attempts() []attempt {
 			}
 			return outcome
 		}, limit, false},
+		{"large filters", func(i *intruder) string {
+			conn := i.dial(i.t, i.clientTLS(nil))
+			ctx := metadata.AppendToOutgoingContext(i.ctx, as("crm")...)
+			pattern := strings.TrimSuffix(strings.Repeat("event.id.matches('a{900}')||", 140), "||")
+			for range 20 {
+				stream, err := deskbridgev1.NewSessionEventServiceClient(conn).Subscribe(ctx,
+					&deskbridgev1.SubscribeRequest{Filter: &deskbridgev1.EventFilter{Expression: pattern}})
+				if err == nil {
+					_, err = stream.Recv()
+				}
+				if err != nil {
+					return i.take(nil, err)
+				}
+			}
+			return ok
+		}, limit, false},
 		{"large filter", filtered("crm", &deskbridgev1.EventFilter{SessionIds: manyValues()}), codes.InvalidArgument.String(), false},
 		{"large request", filtered("crm", &deskbridgev1.EventFilter{Expression: strings.Repeat("x", 2<<20)}), limit, false},
 	}

@@ -7,7 +7,7 @@
 // by the tail which later events it wants, and looks at no others.
 //
 // Nothing waits for a subscription: one that is too slow drops out of the window and goes on from the journal. Memory
-// is bounded by the window, by the number of journal readers, and by one item a subscription.
+// is bounded by the window, by the number of journal readers, by one item a subscription, and by a budget for filters.
 //
 // The package must not know how an item is transported. It starts no goroutine of its own: the tail runs in Run, and
 // everything a subscription costs is spent in its Next.
@@ -67,6 +67,7 @@ type Hub struct {
 	window        window
 	ready         bool // The window has its place in the journal.
 	subscriptions map[*Subscription]struct{}
+	filters       budget
 	index         *filter.Index[*Subscription]
 	watchers      []*Subscription // Those to wake for every event.
 	matches       []*Subscription // Scratch space of the tail, as is
@@ -84,6 +85,7 @@ func New(config Config) *Hub {
 		slots:         newSlots(config.MaxCatchUps),
 		window:        window{limit: config.WindowBytes},
 		subscriptions: map[*Subscription]struct{}{},
+		filters:       budget{owners: map[string]int{}},
 		index:         filter.NewIndex[*Subscription](),
 	}
 }

@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Filter selects the events. Required.
 	Filter *filter.Filter
+	// Owner of the subscription: what the filters of one take has a bound. Empty for none.
+	Owner string
 	// After is the position behind which delivery begins.
 	After uint64
 	// Target is the position that must be reached before CaughtUp: the journal's head as the caller knows it. The tail
@@ -27,6 +29,7 @@ type Options struct {
 type Subscription struct {
 	hub       *Hub
 	filter    *filter.Filter
+	owner     string
 	heartbeat time.Duration
 	awake     chan struct{}
 	timer     *time.Timer
@@ -65,10 +68,10 @@ const (
 // maxPending bounds the events the tail notes for one subscription. One with more to come looks through the window.
 const maxPending = 256
 
-// Subscribe adds a subscription. Close it in the end. The error is ErrStopped.
+// Subscribe adds a subscription. Close it in the end. The error is ErrStopped, or wraps ErrFull.
 func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	s := &Subscription{
-		hub: h, filter: o.Filter, heartbeat: o.Heartbeat, awake: make(chan struct{}, 1), last: time.Now(),
+		hub: h, filter: o.Filter, owner: o.Owner, heartbeat: o.Heartbeat, awake: make(chan struct{}, 1), last: time.Now(),
 		cursor: o.After, target: o.Target, watch: -1,
 	}
 	if s.heartbeat <= 0 {
@@ -78,6 +81,9 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	defer h.mu.Unlock()
 	if h.stopped.Err() != nil {
 		return nil, ErrStopped
+	}
+	if err := h.filters.takeLocked(s.owner, s.filter.Size()); err != nil {
+		return nil, err
 	}
 	h.addLocked(s)
 	return s, nil
@@ -109,6 +115,7 @@ func (s *Subscription) Close() {
 
 func (h *Hub) removeLocked(s *Subscription) {
 	delete(h.subscriptions, s)
+	h.filters.giveLocked(s.owner, s.filter.Size())
 	if s.filter.HasFields() {
 		h.index.Remove(s.filter, s)
 	}

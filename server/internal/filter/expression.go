@@ -27,6 +27,7 @@ const (
 type expression struct {
 	program cel.Program
 	ast     *ast.AST
+	size    int  // of what it takes in memory
 	blind   bool // sees events without content
 }
 
@@ -61,10 +62,10 @@ func compileExpression(text string) (*expression, error) {
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return nil, expressionError("yields %s, not a bool", checked.OutputType())
 	}
-	return plan(env, checked)
+	return plan(env, text, checked)
 }
 
-func plan(env *cel.Env, checked *cel.Ast) (*expression, error) {
+func plan(env *cel.Env, text string, checked *cel.Ast) (*expression, error) {
 	estimate, err := env.EstimateCost(checked, assumedSizes{})
 	if err != nil {
 		return nil, expressionError("its cost can't be estimated")
@@ -77,7 +78,8 @@ func plan(env *cel.Env, checked *cel.Ast) (*expression, error) {
 	if err != nil {
 		return nil, expressionError("%v", err)
 	}
-	return &expression{program: program, ast: checked.NativeRep()}, nil
+	native := checked.NativeRep()
+	return &expression{program: program, ast: native, size: expressionSize(text, native)}, nil
 }
 
 func (x *expression) eval(e *Event) (bool, error) {

@@ -123,7 +123,7 @@ func classify(err error) error {
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, "%v", err)
 	case errors.Is(err, access.ErrDenied):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED, "%v", err)
-	case errors.Is(err, access.ErrLimit):
+	case errors.Is(err, access.ErrLimit), errors.Is(err, fanout.ErrFull):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_LIMIT_EXCEEDED, "%v", err)
 	case errors.Is(err, access.ErrChanged):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_DRAINING, "%v: reconnect", err)

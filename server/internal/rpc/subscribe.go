@@ -95,7 +95,7 @@ func (s *SessionEvents) open(
 		return nil, err
 	}
 	subscription, err := s.config.Hub.Subscribe(fanout.Options{
-		Filter: compiled, After: from.after, Target: from.bounds.Latest, Heartbeat: heartbeat,
+		Filter: compiled, Owner: caller.Name, After: from.after, Target: from.bounds.Latest, Heartbeat: heartbeat,
 	})
 	if err != nil {
 		return nil, err
