@@ -76,6 +76,7 @@ test-python: $(PYTHON_TOOLS) build ## Run the Python client's own tests
 build-clients: $(PYTHON_TOOLS) client/typescript/node_modules ## Build the clients of all languages, and test the Java one
 	$(GO) build -o $(BIN)/conformance-go ./client/conformance/goclient
 	$(GO) build -o $(BIN)/example-go ./examples/go
+	$(GO) build -o $(BIN)/example-go-lowratings ./examples/go/lowratings
 	npm --prefix client/typescript run build
 	npm --prefix examples/typescript ci --no-audit --no-fund
 	npm --prefix examples/typescript run build

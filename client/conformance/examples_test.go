@@ -4,6 +4,7 @@ package conformance_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,8 +121,8 @@ func tailOf(bridge *bridgetest.Bridge) []string {
 	return lines
 }
 
-// TestGoExample wants what agents and their users write, and nothing else.
-func TestGoExample(t *testing.T) {
+// TestGoSnippet wants what agents and their users write, all of it from the first on, and nothing else.
+func TestGoSnippet(t *testing.T) {
 	t.Parallel()
 	if !isChosen("go") {
 		return
@@ -132,11 +133,52 @@ func TestGoExample(t *testing.T) {
 		bridge.Play(1) // it starts at the head, whenever that is
 		return len(e.printed()) > 0
 	})
-	for _, line := range e.printed() {
-		if !strings.Contains(line, " Human.") {
-			t.Errorf("printed %q", line)
+	bridge.Restart()
+	bridge.Play(1)
+	var first uint64
+	if _, err := fmt.Sscan(e.printed()[0], &first); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, event := range bridge.Events() {
+		if event.GetPosition() >= first && strings.HasPrefix(event.GetTypeName(), "Human.") {
+			want = append(want, fmt.Sprintf("%d %s ", event.GetPosition(), event.GetTypeName()))
 		}
 	}
+	e.await("all there is", func() bool { return len(e.printed()) >= len(want) })
+	if !slices.EqualFunc(e.printed(), want, strings.HasPrefix) {
+		t.Errorf("printed %q, want %q", e.printed(), want)
+	}
+}
+
+// TestGoExample stops the program between two ratings, and wants an alert of each low one.
+func TestGoExample(t *testing.T) {
+	t.Parallel()
+	if !isChosen("go") {
+		return
+	}
+	bridge := bridgetest.Start(t)
+	cursor := filepath.Join(t.TempDir(), "cursor")
+	const rating = `{"Event": "SatisfactionSelected", "SessionId": "s%d", "ClientUserId": "u", "SatisfactionSelected": %[1]d}`
+	alerts := func(stars ...int) (lines []string) {
+		for _, n := range stars {
+			lines = append(lines, fmt.Sprintf("ALERT: user u gave session s%d %[1]d of 5", n))
+		}
+		return lines
+	}
+	for _, n := range []int{2, 5, 1} {
+		bridge.Post(fmt.Sprintf(rating, n))
+	}
+	e := startExample(t, bridge, "bin/example-go-lowratings", cursor)
+	e.awaitLines(alerts(2, 1))
+	bridge.Restart()
+	if err := e.command.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	e.exits()
+	bridge.Post(`{"Event": "SatisfactionSelected", "SessionId": "s2", "ClientUserId": "u", "SatisfactionSelected": 2, "EventTime": 1}`)
+	e = startExample(t, bridge, "bin/example-go-lowratings", cursor)
+	e.awaitLines(alerts(2))
 }
 
 // TestPythonExample kills the program amid its work, and wants each rating in the database once.
