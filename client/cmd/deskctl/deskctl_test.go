@@ -102,9 +102,15 @@ func TestSetStart(t *testing.T) {
 			AtTime: timestamppb.New(time.Date(2025, 1, 1, 19, 4, 5, 5e8, time.UTC)),
 		}},
 	}
+	at := func(at time.Time) *deskbridgev1.SubscribeRequest {
+		return &deskbridgev1.SubscribeRequest{Start: &deskbridgev1.SubscribeRequest_AtTime{AtTime: timestamppb.New(at)}}
+	}
+	now := time.Date(2025, 3, 4, 5, 6, 7, 0, time.FixedZone("here", 8*3600))
+	tests["2025-01-02"] = at(time.Date(2025, 1, 1, 16, 0, 0, 0, time.UTC))
+	tests["1h30m"] = at(now.Add(-90 * time.Minute))
 	for from, want := range tests {
 		var got deskbridgev1.SubscribeRequest
-		if err := setStart(&got, from); err != nil || !proto.Equal(want, &got) {
+		if err := setStart(&got, from, now); err != nil || !proto.Equal(want, &got) {
 			t.Errorf("%s: %v, %v", from, &got, err)
 		}
 	}
@@ -169,6 +175,10 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "unexpected argument", []string{"tial"}},
 		{exitUsage, "--output", []string{"tail", "--output", "yaml"}},
 		{exitUsage, "--from", []string{"tail", "--from", ""}},
+		{exitUsage, "--from", []string{"tail", "--from", "yesterday"}},
+		{exitUsage, "--from", []string{"tail", "--from", "2025-13-01"}},
+		{exitUsage, "--from", []string{"tail", "--from=-10m"}},
+		{exitUsage, "--from", []string{"tail", "--from", "e1:x"}},
 		{exitUsage, "--rate", []string{"simulate", "--rate", "-1"}},
 		{exitUsage, "--duplicates", []string{"simulate", "--duplicates", "2"}},
 		{exitUsage, "--concurrency", []string{"simulate", "--concurrency", "0"}},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -20,7 +21,7 @@ type tailCommand struct {
 	Agent   []string `help:"Only this agent. Repeatable." sep:"none" placeholder:"ID"`
 	Filter  string   `help:"Only events for which this CEL expression over event holds." placeholder:"EXPR"`
 
-	From          string `help:"latest, earliest, a cursor, or a time in RFC 3339." default:"latest"`
+	From          string `help:"latest, earliest, a cursor, an RFC 3339 time, a date, or a time ago (10m)." default:"latest"`
 	UntilCaughtUp bool   `help:"End after the last event that there is."`
 	Output        string `short:"o" help:"pretty, json, or go-template=TEMPLATE." default:"pretty"`
 }
@@ -31,7 +32,7 @@ func (c *tailCommand) Help() string {
 Notes about the connection go to standard error. A cut connection is mended; no line is lost or repeated.
 
   --filter 'event.satisfaction_rating > 0 && event.satisfaction_rating <= 2'
-  --from 2025-01-02T15:04:05Z
+  --from 2025-01-02T15:04:05Z, --from 2025-01-02, --from 90m
   --output json              a line of JSON for each event
   --output 'go-template={{.Position}} {{.GetSessionId}} {{content .}}'
                              a Go template over the Go type SessionEvent, with
@@ -97,14 +98,15 @@ func (c *tailCommand) request() (*deskbridgev1.SubscribeRequest, error) {
 		StopWhenCaughtUp: c.UntilCaughtUp,
 		Name:             "deskctl-tail",
 	}
-	return request, setStart(request, c.From)
+	return request, setStart(request, c.From, time.Now())
 }
 
-// setStart reads --from. A time is told from a cursor by its form: no cursor is a valid time.
-func setStart(request *deskbridgev1.SubscribeRequest, from string) error {
+// cursorForm is <epoch>:<position>. No time, date or duration has it.
+var cursorForm = regexp.MustCompile(`^[a-z0-9]+:[0-9]+$`)
+
+// setStart reads --from. What it takes is told apart by its form.
+func setStart(request *deskbridgev1.SubscribeRequest, from string, now time.Time) error {
 	switch from {
-	case "":
-		return usagef("--from: empty; want latest, earliest, a cursor or a time")
 	case "latest":
 		request.Start = &deskbridgev1.SubscribeRequest_StartPosition{
 			StartPosition: deskbridgev1.StartPosition_START_POSITION_LATEST,
@@ -116,12 +118,28 @@ func setStart(request *deskbridgev1.SubscribeRequest, from string) error {
 		}
 		return nil
 	}
-	if at, err := time.Parse(time.RFC3339Nano, from); err == nil {
+	if at, ok := parseTime(from, now); ok {
 		request.Start = &deskbridgev1.SubscribeRequest_AtTime{AtTime: timestamppb.New(at)}
 		return nil
 	}
+	if !cursorForm.MatchString(from) {
+		return usagef("--from: %q is none of latest, earliest, a cursor, a time as in 2025-01-02T15:04:05Z, "+
+			"a date as in 2025-01-02, and a duration as in 10m", from)
+	}
 	request.Start = &deskbridgev1.SubscribeRequest_AfterCursor{AfterCursor: from}
 	return nil
+}
+
+// parseTime takes a time, the beginning of a day here, or how long ago.
+func parseTime(text string, now time.Time) (at time.Time, ok bool) {
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return at, true
+	}
+	if at, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
+		return at, true
+	}
+	ago, err := time.ParseDuration(text)
+	return now.Add(-ago), err == nil && ago >= 0
 }
 
 // stateNotes tells what happens around the events.
@@ -150,7 +168,7 @@ func stateNotes(console *console) client.Hooks {
 				console.notef("%d events behind the head", lag)
 			}
 		},
-		Draining: func(*deskbridgev1.Draining) { console.notef("the bridge is shutting down") },
+		Draining: func(*deskbridgev1.Draining) { console.notef("the bridge asks to reconnect") },
 		Reconnecting: func(cause error, delay time.Duration) {
 			console.notef("reconnecting in %v: %s", delay.Round(time.Millisecond), render.Escape(fmt.Sprint(cause)))
 		},
