@@ -1,4 +1,5 @@
-"""The contract: generated from proto/deskbridge/v1, whose comments are the reference. All messages and enum values."""
+"""The contract: generated from proto/deskbridge/v1, whose comments are the reference. What consumers need of it,
+and the quarantine for administrators."""
 
 from deskbridge.v1.error_pb2 import *
 from deskbridge.v1.quarantine_service_pb2 import *
