@@ -17,6 +17,11 @@ GEN_GO_VERSION := $(shell $(GO) list -m -f '{{.Version}}' google.golang.org/prot
 GEN_GO_GRPC_VERSION := v1.6.2
 GEN_GATEWAY_VERSION := $(shell $(GO) list -m -f '{{.Version}}' github.com/grpc-ecosystem/grpc-gateway/v2)
 
+# Maven is in no language's own registry but that of Java, as an archive.
+MAVEN_VERSION := 3.9.11
+MAVEN_SHA256 := 4b7195b6a4f5c81af4c0212677a32ee8143643401bc6e1e8412e6b06ea82beac
+MAVEN := $(BIN)/apache-maven-$(MAVEN_VERSION)/bin/mvn
+
 PYTHON := client/python/.venv/bin/python
 PYTHON_TOOLS := client/python/.venv/installed
 
@@ -73,14 +78,14 @@ test-python: $(PYTHON_TOOLS) build ## Run the Python client's own tests
 
 # The programs that the conformance suite drives, and the examples. Each ecosystem's own tools fetch what it needs.
 .PHONY: build-clients
-build-clients: $(PYTHON_TOOLS) client/typescript/node_modules ## Build the clients of all languages, and test the Java one
+build-clients: $(PYTHON_TOOLS) client/typescript/node_modules $(MAVEN) ## Build the clients of all languages, and test the Java one
 	$(GO) build -o $(BIN)/conformance-go ./client/conformance/goclient
 	$(GO) build -o $(BIN)/example-go ./examples/go
 	$(GO) build -o $(BIN)/example-go-lowratings ./examples/go/lowratings
 	npm --prefix client/typescript run build
 	npm --prefix examples/typescript ci --no-audit --no-fund
 	npm --prefix examples/typescript run build
-	mvn -q -B -f client/java/pom.xml package
+	$(MAVEN) -q -B -f client/java/pom.xml package
 
 CLIENTS ?= go,python,python-sync,typescript,java,java-listener
 .PHONY: test-clients
@@ -207,6 +212,13 @@ $(PYTHON_TOOLS): client/python/pyproject.toml
 	python3 -m venv client/python/.venv
 	$(PYTHON) -m pip install -q -e 'client/python[test]'
 	@touch $@
+
+$(MAVEN):
+	@mkdir -p $(BIN)
+	curl -sSfL --retry 3 -o $(BIN)/maven.tar.gz https://repo.maven.apache.org/maven2/org/apache/maven/apache-maven/$(MAVEN_VERSION)/apache-maven-$(MAVEN_VERSION)-bin.tar.gz
+	echo "$(MAVEN_SHA256)  $(BIN)/maven.tar.gz" | sha256sum --check --quiet
+	tar -xzf $(BIN)/maven.tar.gz -C $(BIN)
+	@rm $(BIN)/maven.tar.gz
 
 # tool <module path> <version>: a tool is rebuilt when its pinned version differs from the one noted beside it.
 define tool
