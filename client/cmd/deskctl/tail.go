@@ -21,7 +21,7 @@ type tailCommand struct {
 	Agent   []string `help:"Only this agent. Repeatable." sep:"none" placeholder:"ID"`
 	Filter  string   `help:"Only events for which this CEL expression over event holds." placeholder:"EXPR"`
 
-	From          string `help:"latest, earliest, a cursor, an RFC 3339 time, a date, or a time ago (10m)." default:"latest"`
+	From          string `help:"latest, earliest, a cursor, an RFC 3339 time or date, or an age." default:"latest"`
 	UntilCaughtUp bool   `help:"End after the last event that there is."`
 	Output        string `short:"o" help:"pretty, json, or go-template=TEMPLATE." default:"pretty"`
 }
@@ -32,7 +32,9 @@ func (c *tailCommand) Help() string {
 Notes about the connection go to standard error. A cut connection is mended; no line is lost or repeated.
 
   --filter 'event.satisfaction_rating > 0 && event.satisfaction_rating <= 2'
-  --from 2025-01-02T15:04:05Z, --from 2025-01-02, --from 90m
+  --from 2025-01-02T15:04:05Z
+  --from 2025-01-02          the beginning of that day, here
+  --from 90m                 as long ago
   --output json              a line of JSON for each event
   --output 'go-template={{.Position}} {{.GetSessionId}} {{content .}}'
                              a Go template over the Go type SessionEvent, with
