@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -52,12 +53,13 @@ type Server struct {
 	tracing         *tracing // nil when off
 	health          *health.Server
 	grpc            *grpc.Server
+	edge            *grpc.Server // for the HTTP edge alone
 	http            *http.Server
 	httpListener    net.Listener
 	grpcListener    net.Listener
 	metricsListener net.Listener // nil when the metrics are not served
 	metricsHTTP     *http.Server
-	loopback        *bufconn.Listener // joins the HTTP edge to the gRPC server
+	loopback        *bufconn.Listener // joins the HTTP edge to its gRPC server
 	loopbackConn    *grpc.ClientConn
 }
 
@@ -134,6 +136,7 @@ func (s *Server) listen(ctx context.Context) error {
 	s.loopbackConn, err = grpc.NewClient("passthrough:///deskbridge",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.loopback.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStaticStreamWindowSize(edgeWindow), grpc.WithStaticConnWindowSize(edgeConnWindow),
 	)
 	return err
 }
@@ -154,15 +157,21 @@ func (s *Server) buildGRPC() {
 	s.health = health.NewServer()
 	s.probes = &probes{journal: s.journal, hub: s.hub}
 	guard := rpc.NewGuard(s.access, s.logger, s.metrics)
-	options := append(grpcOptions(s.config.MaxStreams), grpc.Creds(s.grpcCredentials()))
-	options = append(options, s.tracing.grpcOptions()...)
-	s.grpc = grpc.NewServer(append(options, guard.Options()...)...)
+	s.grpc = s.newGRPC(guard, s.grpcCredentials(), connectionStreams)
+	s.edge = s.newGRPC(guard, insecure.NewCredentials(), s.config.MaxStreams+spareStreams)
 	registrar := guard.Registrar(s.grpc)
-	deskbridgev1.RegisterSessionEventServiceServer(registrar, s.events)
 	deskbridgev1.RegisterQuarantineServiceServer(registrar, s.callbacks)
 	deskbridgev1.RegisterSubscriptionServiceServer(registrar, rpc.NewSubscriptions(s.events))
 	healthv1.RegisterHealthServer(registrar, s.health)
 	reflection.Register(s.grpc)
+}
+
+func (s *Server) newGRPC(guard *rpc.Guard, creds credentials.TransportCredentials, streams int) *grpc.Server {
+	options := append(grpcOptions(streams), grpc.Creds(creds))
+	options = append(options, s.tracing.grpcOptions()...)
+	server := grpc.NewServer(append(options, guard.Options()...)...)
+	deskbridgev1.RegisterSessionEventServiceServer(guard.Registrar(server), s.events)
+	return server
 }
 
 // ownServices are the names of the contract's services on the gRPC port.
@@ -245,7 +254,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.hub.Run(lastCtx) })
 	group.Go(func() error { s.probes.report(lastCtx, s.health, s.ownServices()); return nil })
-	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.loopback)) })
+	group.Go(func() error { return ignoreClosed(s.edge.Serve(s.loopback)) })
 	group.Go(func() error { return ignoreClosed(s.grpc.Serve(s.grpcListener)) })
 	group.Go(func() error { return ignoreClosed(s.serveHTTP()) })
 	group.Go(func() error { return s.keepReloading(lastCtx) })
@@ -295,6 +304,7 @@ func (s *Server) shutdown(stopLast context.CancelFunc) error {
 	drained := s.events.Drain(ctx)
 	httpStopped := <-stopped
 	s.access.Close()
+	stopGRPC(ctx, s.edge)
 	stopGRPC(ctx, s.grpc)
 	stopLast()
 	_ = s.metricsHTTP.Close()

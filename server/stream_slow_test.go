@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 )
@@ -79,12 +82,51 @@ func TestSlowReaderCostsNobodyElse(t *testing.T) {
 	b.mustReturnTo(before)
 }
 
+// TestCutStreamsAreBounded has a client that opens streams on one connection and never reads from them: those that were
+// cut must not pile up.
+func TestCutStreamsAreBounded(t *testing.T) {
+	const perConnection = 1024
+	config := testConfig(t)
+	config.SendTimeout = 500 * time.Millisecond
+	b := startBridge(t, config)
+	for n := range 30 {
+		b.mustPost(documentQuery, longBody(n, 10_000))
+	}
+	clients, closeClients := b.clients(1, grpc.WithStaticStreamWindowSize(64<<10))
+	defer closeClients()
+	open := func(ctx context.Context) (responses, error) {
+		return clients[0].Subscribe(ctx, &deskbridgev1.SubscribeRequest{Start: fromEarliest()})
+	}
+	streams := make([]responses, perConnection)
+	for i := range streams {
+		var err error
+		if streams[i], err = open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := streams[i].Recv(); err != nil { // it is open
+			t.Fatal(err)
+		}
+	}
+	b.eventually("the streams are cut", func() bool { return b.FanoutStats().Subscriptions == 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := open(ctx); status.Code(err) != codes.DeadlineExceeded {
+		t.Fatalf("one more stream: %v", err)
+	}
+	if _, err := expect(streams[0], 1, 1000); detailOf(t, err).GetReason() != deskbridgev1.ErrorReason_ERROR_REASON_SLOW_READER {
+		t.Fatalf("a stream that was cut: %v", err)
+	}
+	if _, err := open(t.Context()); err != nil {
+		t.Fatalf("one more stream after one was read: %v", err)
+	}
+}
+
 // clients are connections of their own.
-func (b *bridge) clients(count int) ([]deskbridgev1.SessionEventServiceClient, func()) {
+func (b *bridge) clients(count int, options ...grpc.DialOption) ([]deskbridgev1.SessionEventServiceClient, func()) {
 	b.t.Helper()
 	clients, closers := make([]deskbridgev1.SessionEventServiceClient, count), make([]func() error, count)
 	for i := range clients {
-		conn, err := grpc.NewClient(b.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient(b.GRPCAddr(), append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -14,9 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-
-	"github.com/deskbridge/deskbridge/server/internal/rpc"
 )
 
 // certificates are the bridge's own one and the authorities of its clients', as they are on disk.
@@ -70,8 +67,7 @@ func (c *certificates) config(protocols ...string) *tls.Config {
 	}
 }
 
-// grpcCredentials are those of the gRPC server, which listens for the HTTP edge as well: on a connection within the
-// process, which needs none.
+// grpcCredentials are those of the gRPC listener.
 type grpcCredentials struct {
 	credentials.TransportCredentials
 
@@ -80,9 +76,6 @@ type grpcCredentials struct {
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (c grpcCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	if conn.RemoteAddr().Network() == rpc.EdgeNetwork {
-		return insecure.NewCredentials().ServerHandshake(conn)
-	}
 	secured, info, err := c.TransportCredentials.ServerHandshake(conn)
 	if err != nil {
 		c.handshakes.note("grpc", conn.RemoteAddr().String(), err.Error())

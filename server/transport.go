@@ -10,6 +10,9 @@ import (
 )
 
 // Settings of the gRPC transport, for streams that live for days.
+//
+// How much may be under way to a reader is its own side's setting, the flow-control window that it offers. The bridge's
+// own windows are for requests, which are smaller than the default of 64 KiB or nearly so: they stay as they are.
 const (
 	// A half-open connection must be noticed within 30 s: a ping after 15 s of silence, and 10 s for its answer.
 	pingAfter   = 15 * time.Second
@@ -17,10 +20,17 @@ const (
 	// Clients may ping too, also without a stream. The library's default of five minutes answers an ordinary client's
 	// pings with GOAWAY "too_many_pings" and ends all of its streams.
 	minClientPing = 5 * time.Second
-	// The streams of one connection are bounded above all streams that the bridge admits. At a connection's own bound
-	// its client would wait without a word, for unary calls as well; above it, each gets an answer that says why. All of
-	// HTTP shares one connection.
+	// A stream that was cut stays with its connection, and up to 80 KiB of what its reader did not take with it, until
+	// that is read or the connection ends: this bounds them. A client waits without a word at the bound, for unary calls
+	// as well, so it is more than ordinary ones ever have.
+	connectionStreams = 1024
+	// All of HTTP shares one connection within the process. It has room for all streams that the bridge admits and for
+	// some calls, so that each stream above the limit gets an answer that says why.
 	spareStreams = 1000
+	// That connection's own end holds as much as this for a reader over HTTP that takes nothing, and does not grow it as
+	// the library would. It takes no time to cross, so nothing is gained by more.
+	edgeWindow     = 64 << 10
+	edgeConnWindow = 1 << 20
 	// Requests are small: the values of a filter take at most 256 KiB.
 	maxRequestBytes = 1 << 20
 	// A connection must have shaken hands by then.
@@ -32,14 +42,14 @@ const (
 	readBuffer = 4 << 10
 )
 
-func grpcOptions(maxStreams int) []grpc.ServerOption {
+func grpcOptions(connectionStreams int) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rpc.NewCodec()),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
-		grpc.MaxConcurrentStreams(uint32(maxStreams + spareStreams)),
+		grpc.MaxConcurrentStreams(uint32(connectionStreams)),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.WriteBufferSize(writeBuffer),
 		grpc.ReadBufferSize(readBuffer),
