@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
@@ -127,6 +128,20 @@ func TestListSubscriptionsRefusesStrangeTokens(t *testing.T) {
 		_, err := deskbridgev1.NewSubscriptionServiceClient(b.conn).ListSubscriptions(t.Context(), request)
 		if status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%v: %v", request, err)
+		}
+	}
+}
+
+// TestStreamsKeepNothingUnknown: of a request only what the contract knows is kept while the stream is open.
+func TestStreamsKeepNothingUnknown(t *testing.T) {
+	t.Parallel()
+	b := startBridge(t, testConfig(t))
+	filter := &deskbridgev1.EventFilter{SessionIds: []string{"a"}}
+	filter.ProtoReflect().SetUnknown(protowire.AppendBytes(protowire.AppendTag(nil, 9999, protowire.BytesType), make([]byte, 1000)))
+	b.subscribe(&deskbridgev1.SubscribeRequest{Filter: filter}).awaitCaughtUp()
+	for _, s := range b.subscriptions(&deskbridgev1.ListSubscriptionsRequest{}).GetSubscriptions() {
+		if kept := s.GetFilter().ProtoReflect().GetUnknown(); len(kept) > 0 || len(s.GetFilter().GetSessionIds()) != 1 {
+			t.Errorf("%d unknown bytes are kept of %v", len(kept), s.GetFilter().GetSessionIds())
 		}
 	}
 }
