@@ -21,6 +21,7 @@ import (
 type subscription struct {
 	address    string
 	request    *deskbridgev1.SubscribeRequest
+	beside     *deskbridgev1.SubscribeRequest // of a second subscription of the client; nil for none
 	token      string
 	cursorFile string
 	limit      int
@@ -33,6 +34,9 @@ func (s subscription) command() (conformance.Command, error) {
 	command := conformance.Command{
 		Address: s.address, Token: s.token, Request: request, CursorFile: s.cursorFile, Limit: s.limit,
 		DelayMS: s.delay.Milliseconds(), Print: conformance.PrintPositions,
+	}
+	if s.beside != nil && err == nil {
+		command.Beside, err = protojson.Marshal(s.beside)
 	}
 	if s.events {
 		command.Print = conformance.PrintEvents

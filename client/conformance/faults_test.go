@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/deskbridge/deskbridge/client"
 	"github.com/deskbridge/deskbridge/client/bridgetest"
@@ -26,6 +28,8 @@ func faultScenarios() []scenario {
 		{"slow loop body", slowLoop},
 		{"slow reader is cut", slowReader},
 		{"slow reader falls behind", fellBehind},
+		{"beside a subscription that is refused", beside(plays(status.Error(codes.Unavailable, "refused")))},
+		{"beside a subscription that is silent", beside(stalls())},
 		{"errors that pass", temporaryErrors},
 		{"100,000 events with cuts", volume},
 	}
@@ -153,6 +157,27 @@ func fellBehind(s *stage) {
 	seen := s.subscribe(subscription{address: bridge.address, request: allThereIs()}).finish(want)
 	if told := seen.all(conformance.StateFellBehind); len(told) != 1 || told[0].Head != 9 || told[0].Lag != 8 {
 		s.Errorf("fell behind: %+v, want once, 8 behind 9", told)
+	}
+}
+
+// beside has another subscription of the same client in trouble, again and again. Nothing of it may reach the first.
+func beside(trouble script) func(*stage) {
+	return func(s *stage) {
+		want := eventsAt(1)
+		bridge := s.script()
+		bridge.named = map[string]script{"well": stalls(opened(0, 1), batch(want[0])), "in trouble": trouble}
+		c := s.subscribe(subscription{
+			address: bridge.address,
+			request: &deskbridgev1.SubscribeRequest{Name: "well"},
+			beside: &deskbridgev1.SubscribeRequest{
+				Name: "in trouble", HeartbeatInterval: durationpb.New(100 * time.Millisecond),
+			},
+		})
+		c.expect(want)
+		bridge.awaitCalls(s, "in trouble", 4)
+		if seen := c.cancel(want); seen.count(conformance.StateReconnecting) > 0 {
+			s.Errorf("reconnected: %+v", seen.states)
+		}
 	}
 }
 

@@ -10,7 +10,7 @@
 //
 // # The protocol
 //
-// One process is one subscription. It reads a Command from its standard input: one line of JSON. Everything after that
+// One process is one subscription, which may have another beside it. It reads a Command from its standard input: one line of JSON. Everything after that
 // line means "cancel", as does the end of the input: the program then cancels the subscription in the way of its
 // language. It writes a Line of JSON for each event before the loop's body ends, and for each change of state that the
 // client's hooks tell, each flushed at once. The last line has an End. After it the program closes the client and
@@ -35,6 +35,9 @@ type Command struct {
 	Token string `json:"token"`
 	// Request is a SubscribeRequest.
 	Request json.RawMessage `json:"request"`
+	// Beside is the SubscribeRequest of a second subscription of the same client, which begins with the first and ends
+	// with it. Nothing of it is printed. There is none when it is left out.
+	Beside json.RawMessage `json:"beside,omitempty"`
 	// CursorFile is the path for a file cursor store; no store when empty.
 	CursorFile string `json:"cursorFile"`
 	// Limit is the number of the event to leave the loop with; 0 is never.

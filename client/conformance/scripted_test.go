@@ -5,6 +5,7 @@ package conformance_test
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,8 @@ type scriptedBridge struct {
 
 	address string
 	scripts []script
+	// named are the scripts of subscriptions with a name, each for all of its calls.
+	named map[string]script
 
 	mu    sync.Mutex
 	calls []call
@@ -36,6 +39,7 @@ type scriptedBridge struct {
 
 // call is a call that a scriptedBridge got.
 type call struct {
+	name     string // the subscription's
 	after    string // the cursor
 	token    string
 	at, done time.Time
@@ -64,7 +68,11 @@ func (s *stage) script(scripts ...script) *scriptedBridge {
 
 func (b *scriptedBridge) Subscribe(request *deskbridgev1.SubscribeRequest, stream stream) error {
 	n := b.begin(stream.Context(), request)
-	err := b.scripts[min(n, len(b.scripts)-1)](stream)
+	play := b.named[request.GetName()]
+	if play == nil {
+		play = b.scripts[min(n, len(b.scripts)-1)]
+	}
+	err := play(stream)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls[n].done = time.Now()
@@ -75,7 +83,7 @@ func (b *scriptedBridge) begin(ctx context.Context, request *deskbridgev1.Subscr
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	md, _ := metadata.FromIncomingContext(ctx)
-	c := call{after: request.GetAfterCursor(), at: time.Now()}
+	c := call{name: request.GetName(), after: request.GetAfterCursor(), at: time.Now()}
 	if tokens := md.Get("authorization"); len(tokens) == 1 {
 		c.token = tokens[0]
 	}
@@ -88,6 +96,31 @@ func (b *scriptedBridge) seen() []call {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]call(nil), b.calls...)
+}
+
+// awaitCalls waits until the subscription of a name has called so often.
+func (b *scriptedBridge) awaitCalls(s *stage, name string, times int) {
+	s.Helper()
+	of := func(c call) bool { return c.name == name }
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if n := len(slices.DeleteFunc(b.seen(), func(c call) bool { return !of(c) })); n >= times {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.Fatalf("not within %v: %d calls of %s", patience, times, name)
+		}
+	}
+}
+
+// stalls sends responses and then nothing, until the client gives up.
+func stalls(responses ...*response) script {
+	return func(stream stream) error {
+		if err := plays(nil, responses...)(stream); err != nil {
+			return err
+		}
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	}
 }
 
 // plays sends responses and ends the stream.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -63,9 +64,36 @@ func (p *program) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	end := p.consume(ctx, bridge, request)
+	end, err := p.consumeBeside(ctx, bridge, request)
+	if err != nil {
+		return err
+	}
 	p.print(conformance.Line{End: &end})
 	return errors.Join(bridge.Close(), p.failed)
+}
+
+// consumeBeside runs the second subscription, if there is to be one, for as long as the first lasts.
+func (p *program) consumeBeside(
+	ctx context.Context, bridge *client.Client, request *deskbridgev1.SubscribeRequest,
+) (conformance.End, error) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if p.command.Beside != nil {
+		second := &deskbridgev1.SubscribeRequest{}
+		if err := protojson.Unmarshal(p.command.Beside, second); err != nil {
+			return conformance.End{}, err
+		}
+		beside.Go(func() {
+			for _, err := range bridge.Subscribe(ctx, second) {
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	return p.consume(ctx, bridge, request), nil
 }
 
 func (p *program) consume(

@@ -6,6 +6,7 @@ With the argument "sync" it does so with the blocking client.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -48,6 +49,9 @@ class Order:
         self.address = self._order["address"]
         self.token = self._order.get("token") or None
         self.request = json_format.ParseDict(self._order.get("request") or {}, v1.SubscribeRequest())
+        self.beside = None
+        if self._order.get("beside"):
+            self.beside = json_format.ParseDict(self._order["beside"], v1.SubscribeRequest())
         file = self._order.get("cursorFile")
         self.store = deskbridge.FileCursorStore(file) if file else None
         self.delay = self._order.get("delayMs", 0) / 1000
@@ -64,9 +68,18 @@ class Order:
         return self._handed == self._limit
 
 
+async def ignore(bridge: deskbridge.Client, request: v1.SubscribeRequest) -> None:
+    async for _ in bridge.subscribe(request):
+        pass
+
+
 async def follow(order: Order) -> str:
     """Returns why the loop ended, where that was no error."""
-    async with deskbridge.Client(order.address, token=order.token) as bridge:
+    async with deskbridge.Client(order.address, token=order.token) as bridge, contextlib.AsyncExitStack() as ends:
+        if order.beside:
+            beside = asyncio.ensure_future(ignore(bridge, order.beside))
+            ends.push_async_callback(asyncio.wait, {beside})
+            ends.callback(beside.cancel)
         async for event in bridge.subscribe(order.request, cursor_store=order.store, hooks=HOOKS):
             if order.take(event):
                 return "left"
@@ -81,7 +94,14 @@ def follow_blocking(order: Order, stdin: int) -> str:
             os.read(stdin, 1)
             bridge.close()
 
+        def ignore(request: v1.SubscribeRequest) -> None:
+            with contextlib.suppress(deskbridge.ClosedError):
+                for _ in bridge.subscribe(request):
+                    pass
+
         threading.Thread(target=close_when_told, daemon=True).start()
+        if order.beside:
+            threading.Thread(target=ignore, args=(order.beside,)).start()
         for event in bridge.subscribe(order.request, cursor_store=order.store, hooks=HOOKS):
             if order.take(event):
                 return "left"

@@ -22,6 +22,7 @@ interface Scenario {
   address: string;
   token: string;
   request: JsonValue;
+  beside?: JsonValue;
   cursorFile: string;
   limit: number;
   delayMs: number;
@@ -105,17 +106,25 @@ function endOf(error: unknown, signal: AbortSignal): object {
   return { cause: "error", message: String(error) };
 }
 
+/** Follows the subscription beside the other, until the client is closed. */
+async function ignore(client: Client, request: JsonValue): Promise<void> {
+  for await (const _ of client.subscribe(fromJson(SubscribeRequestSchema, request))) {
+  }
+}
+
 async function run(scenario: Scenario, lines: Interface): Promise<void> {
   const cancel = new AbortController();
   lines.on("line", (line) => line === "cancel" && cancel.abort());
   lines.on("close", () => cancel.abort());
   const client = new Client({ address: scenario.address, ...(scenario.token && { token: scenario.token }) });
+  const beside = scenario.beside ? ignore(client, scenario.beside).catch(() => undefined) : undefined;
   try {
     print({ end: { cause: await consume(client, scenario, cancel.signal) } });
   } catch (error) {
     print({ end: endOf(error, cancel.signal) });
   } finally {
     client.close();
+    await beside;
   }
 }
 

@@ -51,8 +51,9 @@ public final class Conformance implements Hooks, SessionEventListener {
 
   private JsonObject loop() throws IOException {
     try (Client bridge = client();
-        Subscription events = bridge.subscribe(request(), options())) {
+        Subscription events = bridge.subscribe(request("request"), options())) {
       cancelOnDemand(events);
+      besides(bridge);
       for (SessionEvent event : events) {
         onEvent(event);
       }
@@ -64,8 +65,9 @@ public final class Conformance implements Hooks, SessionEventListener {
 
   private JsonObject listen() throws IOException {
     try (Client bridge = client();
-        Subscription events = bridge.subscribe(request(), options(), this)) {
+        Subscription events = bridge.subscribe(request("request"), options(), this)) {
       cancelOnDemand(events);
+      besides(bridge);
       return listenerEnd.join();
     }
   }
@@ -95,9 +97,16 @@ public final class Conformance implements Hooks, SessionEventListener {
     listenerEnd.complete(end(cause));
   }
 
-  private SubscribeRequest request() throws IOException {
+  /** Begins the second subscription, if there is to be one. It ends with the client. */
+  private void besides(Client bridge) throws IOException {
+    if (scenario.has("beside")) {
+      bridge.subscribe(request("beside"), SubscribeOptions.NONE, event -> {});
+    }
+  }
+
+  private SubscribeRequest request(String name) throws IOException {
     SubscribeRequest.Builder request = SubscribeRequest.newBuilder();
-    JsonFormat.parser().merge(scenario.get("request").toString(), request);
+    JsonFormat.parser().merge(scenario.get(name).toString(), request);
     return request.build();
   }
 
