@@ -189,7 +189,7 @@ func (r *replay) takeLocked() []*Event {
 		record := &r.records[0]
 		matches, err := r.match(record)
 		if err != nil {
-			s.fail(err)
+			s.fail(record.Position, err)
 			break
 		}
 		if matches {

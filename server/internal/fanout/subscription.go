@@ -261,7 +261,7 @@ func (s *Subscription) pass(f *found) []*Event {
 		}
 		ok, err := s.filter.MatchExpression(e.view)
 		if err != nil {
-			s.fail(err)
+			s.fail(e.Position, err)
 			return passed
 		}
 		if ok {
@@ -281,9 +281,9 @@ func (s *Subscription) lookAgain() {
 }
 
 // fail ends the subscription because of an event that can't be matched.
-func (s *Subscription) fail(err error) {
+func (s *Subscription) fail(position uint64, err error) {
 	if errors.Is(err, filter.ErrMalformed) {
-		err = fmt.Errorf("%w: %w", journal.ErrDamaged, err)
+		err = fmt.Errorf("%w: %w", &journal.DamageError{First: position, Last: position}, err)
 	}
 	s.err = err
 }

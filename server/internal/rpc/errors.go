@@ -108,6 +108,7 @@ func classify(err error) error {
 	var known *callError
 	var badFilter *filter.Error
 	var badMask *fields.Error
+	var damage *journal.DamageError
 	switch {
 	case err == nil:
 		return nil
@@ -133,6 +134,9 @@ func classify(err error) error {
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED, "%v", err)
 	case errors.Is(err, journal.ErrNotFound):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_NOT_FOUND, "no such entry")
+	case errors.As(err, &damage):
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_DAMAGED,
+			"the journal is damaged: positions %d to %d can't be read", damage.First, damage.Last)
 	case errors.Is(err, journal.ErrDamaged):
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_DAMAGED, "the journal is damaged")
 	case errors.Is(err, journal.ErrFull):

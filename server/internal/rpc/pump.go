@@ -180,12 +180,15 @@ func (p *pump) frame(item *fanout.Item) (*frame, error) {
 
 // end turns the end of a subscription into the end of its stream, which always says where the reader stands.
 func (p *pump) end(ctx context.Context, err error) error {
+	var damage *journal.DamageError
 	why := cmp.Or(drainText(context.Cause(ctx)), drainText(err))
 	switch {
 	case why != "":
 		return p.announceDrain(why)
 	case errors.Is(err, journal.ErrTrimmed):
 		return p.trimmed(ctx)
+	case errors.As(err, &damage):
+		return p.damaged(damage)
 	}
 	err = classify(err)
 	var known *callError
@@ -216,6 +219,16 @@ func (p *pump) trimmed(ctx context.Context) error {
 		return newError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, text, p.position)
 	}
 	return cursorError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, bounds, text, p.position)
+}
+
+// damaged is the end of a reader that has come to events that can't be read. Its resume cursor lies before them. To
+// pass over them is for the reader to decide, who is told how.
+func (p *pump) damaged(damage *journal.DamageError) error {
+	p.service.config.Logger.Error("a stream met events that can't be read",
+		"first", damage.First, "last", damage.Last, "subscription", p.request.GetName(), "principal", p.visitor.principal)
+	return newError(deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_DAMAGED,
+		"the journal is damaged: positions %d to %d can't be read; a stream after %s goes on behind them",
+		damage.First, damage.Last, p.at(damage.Last)).withResume(p.cursor())
 }
 
 // announceDrain sends the last response. The status behind it is not OK: a reader that stops at a clean end would

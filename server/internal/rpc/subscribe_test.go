@@ -1,13 +1,18 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
@@ -36,7 +41,7 @@ func TestStalledReaderLearnsOfTheDrain(t *testing.T) {
 				SendTimeout: time.Hour, PartTimeout: 100 * time.Millisecond, MaxStreamAge: tt.age,
 			})
 			store(t, service, 0, events, func(n int) journal.Entry { return makeEntry("s", n, strings.Repeat("x", 1000)) })
-			stream := readEarliest(t, connect(t, serve(t, service), smallWindow()))
+			stream := subscribe(t, connect(t, serve(t, service), smallWindow()), &deskbridgev1.SubscribeRequest{Start: earliest()})
 			eventually(t, "a Send is stuck", func() bool { return isStuck(service) })
 			if err := tt.end(service); err != nil {
 				t.Fatal(err)
@@ -63,7 +68,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	service := startService(t, journal.Config{Sync: journal.SyncInterval}, fanout.Config{},
 		SessionEventsConfig{SendTimeout: sendTimeout})
 	store(t, service, 0, events, func(n int) journal.Entry { return makeEntry("s", n, strings.Repeat("x", size)) })
-	stream := readEarliest(t, connect(t, serve(t, service), smallWindow()))
+	stream := subscribe(t, connect(t, serve(t, service), smallWindow()), &deskbridgev1.SubscribeRequest{Start: earliest()})
 	for last := uint64(0); last < events; {
 		response, err := stream.Recv()
 		if err != nil {
@@ -78,6 +83,56 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	}
 }
 
+// TestDamageIsNamed has an event in the journal that nobody can read.
+func TestDamageIsNamed(t *testing.T) {
+	t.Parallel()
+	const broken, last = 3, 5
+	var log bytes.Buffer
+	service := startService(t, journal.Config{Sync: journal.SyncInterval}, fanout.Config{},
+		SessionEventsConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for n := range last {
+		store(t, service, n, 1, func(n int) journal.Entry {
+			entry := makeEntry("s", n, "")
+			if n == broken-1 {
+				entry.Data = []byte{0xff}
+			}
+			return entry
+		})
+	}
+	conn := connect(t, serve(t, service))
+	filter := &deskbridgev1.EventFilter{SessionIds: []string{"s"}}
+	stream := subscribe(t, conn, &deskbridgev1.SubscribeRequest{Filter: filter, Start: earliest()})
+	read, err := readAll(stream)
+	epoch := bounds(t, service).Epoch
+	behind := journal.Cursor{Epoch: epoch, Position: broken}.String()
+	if read != broken-1 || status.Code(err) != codes.DataLoss ||
+		!strings.Contains(err.Error(), fmt.Sprintf("positions %d to %d can't be read", broken, broken)) ||
+		!strings.Contains(err.Error(), behind) {
+		t.Errorf("the stream ended behind %d with %v", read, err)
+	}
+	if got, want := detailOf(err).GetResumeCursor(), (journal.Cursor{Epoch: epoch, Position: broken - 1}).String(); got != want {
+		t.Errorf("to resume behind %s, want %s", got, want)
+	}
+	if lines := strings.Count(log.String(), "first=3 last=3"); lines != 1 {
+		t.Errorf("the log names the positions %d times:\n%s", lines, &log)
+	}
+	on := subscribe(t, conn, &deskbridgev1.SubscribeRequest{
+		Filter: filter, Start: &deskbridgev1.SubscribeRequest_AfterCursor{AfterCursor: behind}, StopWhenCaughtUp: true,
+	})
+	if read, err := readFrom(on, broken); read != last || !errors.Is(err, io.EOF) {
+		t.Errorf("behind the damage: up to %d, then %v", read, err)
+	}
+}
+
+func bounds(t *testing.T, service *SessionEvents) journal.Bounds {
+	t.Helper()
+	bounds, err := service.config.Journal.Bounds(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bounds
+}
+
 // isStuck: the only stream's response under way has been so for a while.
 func isStuck(service *SessionEvents) bool {
 	open := service.readers.list(0)
@@ -89,13 +144,15 @@ func isStuck(service *SessionEvents) bool {
 	return open[0].sending.Load() && open[0].sent.Load() == sent
 }
 
-func readEarliest(t *testing.T, conn *grpc.ClientConn) deskbridgev1.SessionEventService_SubscribeClient {
+func earliest() *deskbridgev1.SubscribeRequest_StartPosition {
+	return &deskbridgev1.SubscribeRequest_StartPosition{StartPosition: deskbridgev1.StartPosition_START_POSITION_EARLIEST}
+}
+
+func subscribe(
+	t *testing.T, conn *grpc.ClientConn, request *deskbridgev1.SubscribeRequest,
+) deskbridgev1.SessionEventService_SubscribeClient {
 	t.Helper()
-	stream, err := deskbridgev1.NewSessionEventServiceClient(conn).Subscribe(t.Context(), &deskbridgev1.SubscribeRequest{
-		Start: &deskbridgev1.SubscribeRequest_StartPosition{
-			StartPosition: deskbridgev1.StartPosition_START_POSITION_EARLIEST,
-		},
-	})
+	stream, err := deskbridgev1.NewSessionEventServiceClient(conn).Subscribe(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +161,11 @@ func readEarliest(t *testing.T, conn *grpc.ClientConn) deskbridgev1.SessionEvent
 
 // readAll reads to the end, and returns the position of the last event. The events must come one by one.
 func readAll(stream deskbridgev1.SessionEventService_SubscribeClient) (last uint64, err error) {
-	for {
+	return readFrom(stream, 0)
+}
+
+func readFrom(stream deskbridgev1.SessionEventService_SubscribeClient, after uint64) (last uint64, err error) {
+	for last = after; ; {
 		response, err := stream.Recv()
 		if err != nil {
 			return last, err
