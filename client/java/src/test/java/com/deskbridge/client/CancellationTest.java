@@ -3,6 +3,7 @@ package com.deskbridge.client;
 import static com.deskbridge.client.ScriptedBridge.batch;
 import static com.deskbridge.client.ScriptedBridge.caughtUp;
 import static com.deskbridge.client.ScriptedBridge.draining;
+import static com.deskbridge.client.ScriptedBridge.heartbeat;
 import static com.deskbridge.client.ScriptedBridge.opened;
 import static com.deskbridge.client.ScriptedBridge.plays;
 import static com.deskbridge.client.ScriptedBridge.stalls;
@@ -65,7 +66,7 @@ class CancellationTest {
     Canceller close = loop -> loop.events.close();
     Canceller closeClient = loop -> loop.client.close();
     Canceller interrupt = Thread::interrupt;
-    Script waits = stalls(opened(0, 1), batch(1));
+    Script waits = stalls(opened(0, 1), batch(1), heartbeat(1, 1)); // behind which the cursor is saved
     Script reconnects = plays(opened(0, 1), batch(1), draining(1, Duration.ofHours(1)));
     Script silent = stalls();
     return Stream.of(
