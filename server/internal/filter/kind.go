@@ -57,73 +57,28 @@ func (k kinds) withNames(names []string) kinds {
 	return k
 }
 
-// checkTypeName refuses names that can only be slips. A name that is far from every known one stays allowed, because
-// the vendor may add types at any time; a misspelt one would be a subscription that is silent for ever.
+// checkTypeName refuses names that look like slips. A name that is far from every known one stays allowed, because the
+// vendor may add types at any time; a misspelt one would be a subscription that is silent for ever.
 func checkTypeName(i int, name string) error {
 	if err := checkValue("type_names", i, name); err != nil {
 		return err
 	}
 	prefix, isPrefix := strings.CutSuffix(name, "*")
-	switch {
-	case strings.Contains(prefix, "*"):
+	if strings.Contains(prefix, "*") {
 		return valueError("type_names", i, "%q: * is allowed at the end only", name)
-	case isPrefix:
-		return checkPrefix(i, prefix)
-	default:
-		return checkExact(i, name)
 	}
-}
-
-func checkPrefix(i int, prefix string) error {
-	known := typeNames()
-	if slices.ContainsFunc(known, func(n string) bool { return strings.HasPrefix(n, prefix) }) {
+	var meant []string
+	if isPrefix {
+		meant = meantPrefixes(prefix)
+	} else {
+		meant = meantNames(name)
+	}
+	if meant == nil {
 		return nil
 	}
-	for _, n := range known {
-		if len(n) >= len(prefix) && strings.EqualFold(n[:len(prefix)], prefix) {
-			return valueError("type_names", i, `%q matches no known type; names are case-sensitive: did you mean %q?`,
-				prefix+"*", n[:len(prefix)]+"*")
-		}
-	}
-	return nil
-}
-
-func checkExact(i int, name string) error {
-	known := typeNames()
-	if slices.Contains(known, name) {
-		return nil
-	}
-	nearest := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
-	if distance(name, nearest) > 2 {
-		return nil
-	}
-	return valueError("type_names", i, "%q is not a known type: did you mean %q? "+
-		"To ask for a type of that name that is newer than this bridge, write %q", name, nearest, name+"*")
-}
-
-// distance is the Levenshtein distance of a and b, ignoring case. Names that differ in case alone have distance 0.
-func distance(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {
-		return 3 // More than any caller cares for.
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			step := diagonal
-			if a[i] != b[j] {
-				step++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(step, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return valueError("type_names", i, "%q matches no known type: did you mean %s? To ask for a type that is newer "+
+		"than this bridge, write a prefix of it that ends in *, or an expression on event.type_name",
+		name, strings.Join(meant, " or "))
 }
 
 func (k *kinds) all() bool {

@@ -53,3 +53,43 @@ func TestSlips(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesThatNobodySends lists names that look right and select nothing.
+func TestNamesThatNobodySends(t *testing.T) {
+	t.Parallel()
+	for name, meant := range map[string][]string{
+		"UserSendMsg":           {`"ChatBot.UserSendMsg"`, `"Human.UserSendMsg"`},
+		"SessionStart":          {`"SessionBegin"`},
+		"Session.End":           {`"SessionEnd"`},
+		"HumanUserSendMsg":      {`"Human.UserSendMsg"`},
+		"Human.UserSendMessage": {`"Human.UserSendMsg"`},
+		"TransferToHuman":       {`"TransferringToHuman"`},
+		"Humn.*":                {`"Human.*"`},
+		"human.*":               {`"Human.*"`},
+		"Chatbot.*":             {`"ChatBot.*"`},
+		"SesionEnd*":            {`"SessionEnd*"`},
+		"Sesion*":               {`"Session*"`},
+	} {
+		_, err := Compile(&deskbridgev1.EventFilter{TypeNames: []string{name}})
+		if err == nil {
+			t.Errorf("%q is accepted", name)
+			continue
+		}
+		for _, want := range append(meant, "ends in *") {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: the error doesn't name %s: %v", name, want, err)
+			}
+		}
+	}
+}
+
+// TestNewTypesCanBeAskedFor lists names that a later contract might have.
+func TestNewTypesCanBeAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"Brand.NewEvent", "Brand.*", "MessageRecalled", "QueueTimeout", "Human.Typing", "Human.*", "SessionStart*", "*", "S*",
+		"Video.CallStarted", "X",
+	} {
+		compile(t, &deskbridgev1.EventFilter{TypeNames: []string{name}})
+	}
+}
