@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
 	"github.com/deskbridge/deskbridge/server/internal/filter"
@@ -404,6 +406,41 @@ func TestHeartbeats(t *testing.T) {
 		check(Heartbeat, 4, 61*time.Second)
 		check(Heartbeat, 4, 71*time.Second)
 	})
+}
+
+// TestClosedSubscriptionsAreForgotten publishes an event that many want before one that nobody does.
+func TestClosedSubscriptionsAreForgotten(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Journal: quiet{}})
+	defer h.stop()
+	h.restart(0)
+	publishing := &tail{hub: h}
+	var closed []weak.Pointer[Subscription]
+	func() {
+		open := make([]*Subscription, 100)
+		for i := range open {
+			var err error
+			open[i], err = h.Subscribe(Options{Filter: compile(t, &deskbridgev1.EventFilter{SessionIds: []string{"s"}})})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		publishing.take([]journal.Record{
+			{Position: 1, Data: entry(t, event("s", 1)).Data}, {Position: 2, Data: entry(t, event("other", 1)).Data},
+		})
+		for _, s := range open {
+			s.Close()
+			closed = append(closed, weak.Make(s))
+		}
+	}()
+	publishing.take([]journal.Record{{Position: 3, Data: entry(t, event("other", 1)).Data}})
+	runtime.GC()
+	for i, s := range closed {
+		if s.Value() != nil {
+			t.Fatalf("closed subscription %d is still in reach", i)
+		}
+	}
+	runtime.KeepAlive(h)
 }
 
 func TestCancelledNext(t *testing.T) {

@@ -152,7 +152,7 @@ func (h *Hub) publish(events []*Event) {
 		s.wake()
 	}
 	clear(h.wakes)
-	clear(h.matches)
+	clear(h.matches[:cap(h.matches)]) // of all events, not of the last one alone
 }
 
 func (h *Hub) publishLocked(events []*Event) {
