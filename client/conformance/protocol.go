@@ -10,12 +10,12 @@
 //
 // # The protocol
 //
-// One process is one subscription, which may have another beside it. It reads a Command from its standard input: one line of JSON. Everything after that
-// line means "cancel", as does the end of the input: the program then cancels the subscription in the way of its
-// language. It writes a Line of JSON for each event before the loop's body ends, and for each change of state that the
-// client's hooks tell, each flushed at once. The last line has an End. After it the program closes the client and
-// returns from its main function: it must not call exit, because a thread, task or handle that the client leaves
-// behind is what keeps the process alive and fails the scenario.
+// One process is one subscription, which may have another beside it. It reads a Command from its standard input: one
+// line of JSON. Everything after that line means "cancel", as does the end of the input: the program then cancels the
+// subscription in the way of its language. It writes a Line of JSON for each event before the loop's body ends, and for
+// each change of state that the client's hooks tell, each flushed at once. The last line has an End. After it the
+// program closes the client and returns from its main function: it must not call exit, because a thread, task or handle
+// that the client leaves behind is what keeps the process alive and fails the scenario.
 //
 // Within a line, 64-bit numbers are decimal strings, and what is empty may be left out. SubscribeRequest and
 // SessionEvent are in protobuf's JSON. Codes and reasons have the names of the enumerations, reasons without
