@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"bytes"
+	"fmt"
+
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -28,7 +31,19 @@ func (jsonLines) appendRefusal([]byte, *status.Status) []byte { return nil }
 
 // appendJSON appends a message on one line.
 func appendJSON(out []byte, message proto.Message) ([]byte, error) {
-	return protojson.MarshalOptions{}.MarshalAppend(out, message)
+	text, err := protojson.MarshalOptions{}.Marshal(message)
+	return append(out, escapeBreaks(text)...), err
+}
+
+// escapeBreaks escapes what JSON has as it is, but ends a line for some readers, Python's splitlines among them. JSON
+// has it in strings only.
+func escapeBreaks(text []byte) []byte {
+	for _, r := range "\u0085\u2028\u2029" {
+		if raw := []byte(string(r)); bytes.Contains(text, raw) {
+			text = bytes.ReplaceAll(text, raw, fmt.Appendf(nil, `\u%04x`, r))
+		}
+	}
+	return text
 }
 
 // appendStatus appends an error as google.rpc.Status. Details that are of unknown types are left out.
