@@ -215,8 +215,8 @@ func (p *pump) orEnded(err error) error {
 func (p *pump) trimmed(ctx context.Context) error {
 	const text = "events behind position %d were trimmed before the reader came to them"
 	bounds, err := p.service.config.Journal.Bounds(ctx)
-	if err != nil {
-		return newError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, text, p.position)
+	if err != nil { // where to go on instead can't be told now: the next try learns of it
+		return newError(deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, text, p.position).withResume(p.cursor())
 	}
 	return cursorError(deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, bounds, text, p.position)
 }

@@ -124,6 +124,27 @@ func TestDamageIsNamed(t *testing.T) {
 	}
 }
 
+// TestTrimmedReaderCanGoOn has a reader whose events are trimmed, with a journal that says where it begins and without.
+func TestTrimmedReaderCanGoOn(t *testing.T) {
+	t.Parallel()
+	service := startService(t, journal.Config{Sync: journal.SyncInterval}, fanout.Config{}, SessionEventsConfig{})
+	store(t, service, 0, 3, func(n int) journal.Entry { return makeEntry("s", n, "") })
+	epoch := bounds(t, service).Epoch
+	p := &pump{service: service, epoch: epoch, position: 2}
+	known := detailOf(p.trimmed(t.Context()))
+	if known.GetReason() != deskbridgev1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED ||
+		known.GetEarliestCursor() != epoch+":0" || known.GetLatestCursor() != epoch+":3" {
+		t.Errorf("with the journal: %v", known)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	unknown := detailOf(p.trimmed(ctx))
+	if unknown.GetReason() != deskbridgev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ||
+		unknown.GetResumeCursor() != epoch+":2" {
+		t.Errorf("without: %v", unknown)
+	}
+}
+
 func bounds(t *testing.T, service *SessionEvents) journal.Bounds {
 	t.Helper()
 	bounds, err := service.config.Journal.Bounds(t.Context())
