@@ -47,7 +47,11 @@ func grpcOptions(connectionStreams int) []grpc.ServerOption {
 		grpc.ForceServerCodecV2(rpc.NewCodec()),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: pingAfter, Timeout: pingTimeout,
+			// Who answers pings could else hold a connection for ever, known or not, without making a call.
+			MaxConnectionIdle: idleTimeout,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
 		grpc.MaxConcurrentStreams(uint32(connectionStreams)),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
