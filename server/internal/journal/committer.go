@@ -16,6 +16,8 @@ const (
 	// waits for the last.
 	groupEntries = 1024
 	groupBytes   = 8 << 20
+	// closeLimit is how long close waits for a disk that hangs.
+	closeLimit = 10 * time.Second
 )
 
 // committer is the group commit: whatever waits is published together, and synced together. Neither step waits to have
@@ -59,13 +61,19 @@ func startCommitter(ctx context.Context, config committerConfig) *committer {
 // close syncs what was published, and fails what still waits, and whatever comes later, with the reason. Who calls it
 // again changes the reason.
 func (c *committer) close(reason error) error {
-	if c.closed.Swap(&reason) != nil {
-		<-c.stopped
-		return c.err()
+	first := c.closed.Swap(&reason) == nil
+	if first {
+		close(c.stop)
 	}
-	close(c.stop)
-	<-c.stopped
-	return errors.Join(c.err(), c.release())
+	select {
+	case <-c.stopped:
+	case <-time.After(closeLimit):
+		return fmt.Errorf("%w: a sync has not returned for %s", ErrUnavailable, closeLimit)
+	}
+	if first {
+		return errors.Join(c.err(), c.release())
+	}
+	return c.err()
 }
 
 // refusal is why nothing is taken any more.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -39,8 +40,12 @@ func TestQuarantineSharesSyncs(t *testing.T) {
 	if err := j.keeper.Load().close(ErrClosed); err != nil {
 		t.Fatal(err)
 	}
-	disk, syncs := make(chan struct{}), atomic.Int32{}
-	sync := config.sync
+	disk, published, syncs := make(chan struct{}), atomic.Int32{}, atomic.Int32{}
+	publish, sync := config.publish, config.sync
+	config.publish = func(ctx context.Context, group []*pending) error {
+		published.Add(int32(len(group)))
+		return publish(ctx, group)
+	}
 	config.sync = func() error {
 		<-disk
 		syncs.Add(1)
@@ -59,7 +64,10 @@ func TestQuarantineSharesSyncs(t *testing.T) {
 			answers <- err
 		}()
 	}
-	for len(j.keeper.Load().queue) < callers/2 {
+	for deadline := time.Now().Add(30 * time.Second); int(published.Load())+len(j.keeper.Load().queue) < callers; {
+		if time.Now().After(deadline) {
+			t.Fatal("not all callers wait")
+		}
 		time.Sleep(time.Millisecond)
 	}
 	close(disk)
@@ -74,6 +82,24 @@ func TestQuarantineSharesSyncs(t *testing.T) {
 	if count, _, err := j.Quarantine().Size(t.Context()); err != nil || count != callers+1 {
 		t.Errorf("got %d records, %v, want %d", count, err, callers+1)
 	}
+}
+
+func TestCloseDoesNotWaitForADiskThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		disk := make(chan struct{})
+		c := startCommitter(t.Context(), committerConfig{
+			publish: func(context.Context, []*pending) error { return nil },
+			sync: func() error {
+				<-disk
+				return nil
+			},
+		})
+		if err := c.close(ErrClosed); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+		close(disk)
+	})
 }
 
 func numbered(n int) Entry {
