@@ -3,10 +3,10 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 )
 
 // blockDirectory is where the log engine keeps a stream's messages, in block files: 1.blk, 2.blk and so on. It appends
@@ -16,7 +16,6 @@ type blockDirectory string
 // block is a block file.
 type block struct {
 	index int
-	first uint64 // position of the first record
 	size  int64
 }
 
@@ -55,7 +54,7 @@ func (d blockDirectory) openFirst(indexes []int) (*os.File, int, error) {
 	return nil, 0, nil
 }
 
-// blocks returns the blocks with their first positions, in order.
+// blocks returns the block files that hold something, in order.
 func (d blockDirectory) blocks() ([]block, error) {
 	indexes, err := d.indexes()
 	if err != nil {
@@ -63,35 +62,55 @@ func (d blockDirectory) blocks() ([]block, error) {
 	}
 	var blocks []block
 	for _, index := range indexes {
-		b, err := d.block(index)
+		info, err := os.Stat(d.path(index))
 		switch {
-		case errors.Is(err, os.ErrNotExist), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			continue // removed meanwhile, or still empty
+		case errors.Is(err, os.ErrNotExist): // removed meanwhile
 		case err != nil:
 			return nil, err
-		case len(blocks) > 0 && b.first <= blocks[len(blocks)-1].first:
-			return nil, fmt.Errorf("%w: %s begins with position %d, the file before it with %d",
-				ErrDamaged, d.path(index), b.first, blocks[len(blocks)-1].first)
+		case info.Size() > 0:
+			blocks = append(blocks, block{index, info.Size()})
 		}
-		blocks = append(blocks, b)
 	}
 	return blocks, nil
 }
 
-// block reads the head of a file's first record: four bytes of length, then eight of position.
-func (d blockDirectory) block(index int) (block, error) {
-	file, err := os.Open(d.path(index))
-	if err != nil {
-		return block{}, err
+// upTo returns how many of the files begin at or before a position. It opens a few of them.
+func (d blockDirectory) upTo(position uint64, indexes []int) int {
+	return sort.Search(len(indexes), func(i int) bool {
+		first := d.firstOf(indexes[i:])
+		return first == 0 || first > position
+	})
+}
+
+// firstOf returns the first position in some files, 0 when they hold none that can be read.
+func (d blockDirectory) firstOf(indexes []int) (first uint64) {
+	for i := 0; first == 0 && i < len(indexes); i++ {
+		first = d.firstIn(indexes[i])
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return block{}, err
+	return first
+}
+
+// firstIn returns the first position in a file, 0 when it holds none that can be read.
+func (d blockDirectory) firstIn(index int) uint64 {
+	probe := blockReader{directory: d}
+	defer func() { _ = probe.close() }()
+	if ok, err := probe.openOneOf([]int{index}); err != nil || !ok {
+		return 0
 	}
-	var head [12]byte
-	if _, err := io.ReadFull(file, head[:]); err != nil {
-		return block{}, err
+	for {
+		chunk, err := probe.chunk(probeBytes)
+		if err != nil || len(chunk) == 0 {
+			return 0
+		}
+		switch record, ok := probe.hash.first(chunk); {
+		case ok && record.isMessage():
+			return record.position()
+		case ok:
+			probe.offset += int64(len(record))
+		default:
+			if probe.pass(positionBits) != nil {
+				return 0
+			}
+		}
 	}
-	return block{index: index, first: blockRecord(head[:]).position(), size: info.Size()}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"sort"
 )
 
 const (
@@ -138,39 +137,8 @@ func (b *blockReader) seek(position uint64) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	later := sort.Search(len(indexes), func(i int) bool {
-		first := uint64(0)
-		for ; first == 0 && i < len(indexes); i++ {
-			first = b.firstIn(indexes[i])
-		}
-		return first == 0 || first > position
-	})
+	later := b.directory.upTo(position, indexes)
 	return b.openOneOf(indexes[max(later-1, 0):])
-}
-
-// firstIn returns the first position in a file, 0 when it holds none that can be read.
-func (b *blockReader) firstIn(index int) uint64 {
-	probe := blockReader{directory: b.directory}
-	defer func() { _ = probe.close() }()
-	if ok, err := probe.openOneOf([]int{index}); err != nil || !ok {
-		return 0
-	}
-	for {
-		chunk, err := probe.chunk(probeBytes)
-		if err != nil || len(chunk) == 0 {
-			return 0
-		}
-		switch record, ok := probe.hash.first(chunk); {
-		case ok && record.isMessage():
-			return record.position()
-		case ok:
-			probe.offset += int64(len(record))
-		default:
-			if probe.pass(positionBits) != nil {
-				return 0
-			}
-		}
-	}
 }
 
 func (b *blockReader) openNext() (ok bool, err error) {

@@ -64,7 +64,7 @@ func TestBlockReaderPassesTombstones(t *testing.T) {
 			t.Errorf("mark %x: got %d records, %v", mark, len(records), damage)
 		}
 		b := &blockReader{directory: blockOf(t, dir.stream(), marked)}
-		if first := b.firstIn(1); first != 1 {
+		if first := b.directory.firstIn(1); first != 1 {
 			t.Errorf("mark %x: the file begins with position %d, want 1", mark, first)
 		}
 	}

@@ -390,7 +390,11 @@ func TestUnreadableFilesAreNotTakenForNone(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	j = openAt(t, dir) // has read nothing but the last files
+	j, err := openLocal(t.Context(), Config{Dir: dir, Retention: -1}) // has read nothing but the last files
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
 	ago := time.Now().Add(-time.Hour)
 	files := blockPaths(t, dir)
 	hidden := slices.Concat(files[:len(files)-1], []string{j.directory.blocks(quarantineStream).path(1)})

@@ -19,23 +19,31 @@ func (l *local) trim(ctx context.Context, before time.Time) error {
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
-	blocks, err := l.directory.blocks(eventsStream).blocks()
+	directory := l.directory.blocks(eventsStream)
+	blocks, err := directory.blocks()
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
-	floor := max(expired, excess(blocks, l.config.MaxBytes))
-	if floor > l.checkpoint.load().Floor {
-		if err := l.checkpoint.raiseFloor(floor); err != nil {
-			return err
-		}
+	indexes := make([]int, len(blocks))
+	for i, b := range blocks {
+		indexes[i] = b.index
 	}
-	return l.removeBlocks(ctx, blocks)
+	if excess := excess(blocks, l.config.MaxBytes); excess > 0 {
+		expired = max(expired, max(directory.firstOf(indexes[excess:]), 1)-1)
+	}
+	if err := l.checkpoint.raiseFloor(expired); err != nil {
+		return err
+	}
+	return l.removeBlocks(ctx, directory, indexes)
 }
 
 // expired returns the last position that was stored before a time; the floor while that one can't be read: records that
 // are lost must not pass for trimmed.
 func (l *local) expired(ctx context.Context, before time.Time) (uint64, error) {
 	floor := l.checkpoint.load().Floor
+	if before.IsZero() {
+		return floor, nil
+	}
 	position, err := l.positionAt(ctx, before)
 	if err != nil || position <= floor {
 		return floor, err
@@ -55,28 +63,24 @@ func (c Config) expiry() time.Time {
 	return time.Now().Add(-c.Retention)
 }
 
-// excess returns the last position of the oldest blocks that don't fit the bound. The last block always stays.
-func excess(blocks []block, bound int64) uint64 {
+// excess returns how many of the oldest blocks don't fit the bound. The last block always stays.
+func excess(blocks []block, bound int64) int {
 	total := int64(0)
 	for i := len(blocks) - 1; i >= 0; i-- {
 		if total += blocks[i].size; bound > 0 && total > bound && i+1 < len(blocks) {
-			return blocks[i+1].first - 1
+			return i + 1
 		}
 	}
 	return 0
 }
 
 // removeBlocks removes the files that lie below the floor.
-func (l *local) removeBlocks(ctx context.Context, blocks []block) error {
-	floor, first := l.checkpoint.load().Floor, uint64(0)
-	for _, b := range blocks {
-		if b.first <= floor+1 {
-			first = b.first
-		}
-	}
-	if len(blocks) == 0 || first <= blocks[0].first {
+func (l *local) removeBlocks(ctx context.Context, directory blockDirectory, indexes []int) error {
+	below := directory.upTo(l.checkpoint.load().Floor+1, indexes) - 1
+	if below <= 0 {
 		return nil
 	}
+	first := directory.firstOf(indexes[below:])
 	if err := l.events.Purge(ctx, jetstream.WithPurgeSequence(first)); err != nil {
 		return fmt.Errorf("trim: %w", engineError(err))
 	}

@@ -143,15 +143,36 @@ func TestTrimmingToMaxBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkBlocks(t, j, 2)
-	if bounds, err := j.Bounds(t.Context()); err != nil || bounds.Earliest != blocks[2].first || bounds.Latest != 30 {
-		t.Errorf("bounds: got %+v, %v, want the earliest at %d", bounds, err, blocks[2].first)
+	first := j.directory.blocks(eventsStream).firstIn(blocks[2].index)
+	if bounds, err := j.Bounds(t.Context()); err != nil || bounds.Earliest != first || bounds.Latest != 30 {
+		t.Errorf("bounds: got %+v, %v, want the earliest at %d", bounds, err, first)
+	}
+}
+
+// TestTrimmingPassesDamage has a bit flipped in a position: it must not keep the journal from being trimmed.
+func TestTrimmingPassesDamage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	fill(t, j, 60, 900<<10)
+	edit(t, blockPaths(t, dir)[1], func(content []byte) []byte {
+		content[4+5] ^= 1
+		return content
+	})
+	j.config.MaxBytes = 20 << 20
+	if err := j.trim(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	checkBlocks(t, j, 2)
+	if bounds, err := j.Bounds(t.Context()); err != nil || bounds.Latest != 60 || bounds.Earliest < 30 {
+		t.Errorf("bounds: got %+v, %v", bounds, err)
 	}
 }
 
 func TestExcess(t *testing.T) {
 	t.Parallel()
-	blocks := []block{{first: 1, size: 10}, {first: 5, size: 10}, {first: 9, size: 10}}
-	for bound, want := range map[int64]uint64{0: 0, 30: 0, 29: 4, 20: 4, 19: 8, 10: 8, 9: 8, 1: 8} {
+	blocks := []block{{size: 10}, {size: 10}, {size: 10}}
+	for bound, want := range map[int64]int{0: 0, 30: 0, 29: 1, 20: 1, 19: 2, 10: 2, 9: 2, 1: 2} {
 		if got := excess(blocks, bound); got != want {
 			t.Errorf("bound %d: got %d, want %d", bound, got, want)
 		}
