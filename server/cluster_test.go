@@ -20,10 +20,11 @@ import (
 	"github.com/deskbridge/deskbridge/server/internal/journal/journaltest"
 )
 
-var clusterCut = flag.Duration("cluster.cut", 5*time.Second, "how long a bridge is cut from its cluster")
+var clusterCut = flag.Duration("cluster.cut", 20*time.Second, "how long a bridge is cut from its cluster")
 
-// TestBridgesOnACluster posts to two bridges on three NATS servers while one bridge loses the servers for a while. Every
-// callback must be acknowledged, and every subscriber of either bridge must get the same events: each once, those of a
+// TestBridgesOnACluster posts to two bridges on three NATS servers while one bridge loses the servers for a while, and
+// then each server stops and comes back, and the leader twice more. Every callback must be acknowledged, and every
+// subscriber of either bridge, on the one stream that it opened at first, must get the same events: each once, those of a
 // session in their order.
 func TestBridgesOnACluster(t *testing.T) {
 	t.Parallel()
@@ -49,6 +50,15 @@ func TestBridgesOnACluster(t *testing.T) {
 		r.awaitReachable(t, true)
 	}
 	traffic.await(t, 100)
+	for i := range 5 {
+		if i >= 3 {
+			i = cluster.Leader("events")
+		}
+		cluster.Stop(i)
+		traffic.await(t, 50)
+		cluster.Start(i)
+		traffic.await(t, 50)
+	}
 	want := traffic.stop(t)
 
 	cut.awaitDrained()
