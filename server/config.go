@@ -59,6 +59,7 @@ type Config struct {
 
 	MaxStreams    int           `name:"max-streams" default:"10000" help:"Event streams open at once, gRPC and HTTP together; more are refused. One costs some 22 KiB, and its connection as much again."`
 	MaxStreamAge  time.Duration `name:"max-stream-age" default:"0s" help:"A stream that has lasted this long, give or take a tenth, is told to reconnect, so that streams spread over the bridges behind a balancer. 0 sets no bound."`
+	WindowBytes   int64         `name:"window-bytes" default:"67108864" help:"Memory in bytes for recent events, which all live streams read. A stream that is further behind reads the journal."`
 	SendTimeout   time.Duration `name:"send-timeout" default:"30s" help:"A stream whose reader takes nothing for this long is cut."`
 	ShutdownDelay time.Duration `name:"shutdown-delay" default:"0s" help:"On a shutdown the bridge says that it is not ready, and serves on, for this long: as long as a balancer takes to notice."`
 	DrainTimeout  time.Duration `name:"drain-timeout" default:"10s" help:"Longest time that a shutdown waits for callbacks and streams to end, behind --shutdown-delay."`
@@ -93,6 +94,7 @@ func (c *Config) Validate() error {
 		{"max-streams", int64(c.MaxStreams)},
 		{"max-call-rate", int64(c.CallRate)},
 		{"max-connections", int64(c.MaxConns)},
+		{"window-bytes", c.WindowBytes},
 		{"send-timeout", int64(c.SendTimeout)},
 		{"drain-timeout", int64(c.DrainTimeout)},
 		{"spool-max-bytes", c.SpoolMaxBytes},

@@ -142,7 +142,9 @@ func (s *Server) listen(ctx context.Context) error {
 }
 
 func (s *Server) buildGRPC() {
-	s.hub = fanout.New(fanout.Config{Journal: fanout.From(s.journal), Logger: s.logger})
+	s.hub = fanout.New(fanout.Config{
+		Journal: fanout.From(s.journal), Logger: s.logger, WindowBytes: int(s.config.WindowBytes),
+	})
 	s.events = rpc.NewSessionEvents(rpc.SessionEventsConfig{
 		Journal: s.journal, Hub: s.hub, Logger: s.logger,
 		Tracer:     s.tracing.tracer(),

@@ -37,7 +37,9 @@ const (
 func TestHistoriesAreOrderedCompleteAndUnique(t *testing.T) {
 	const readers, writers, perWriter = 200, 8, 100
 	seed := drawnSeed(t)
-	b := startBridge(t, testConfig(t))
+	config := testConfig(t)
+	config.WindowBytes = 32 << 10 // who resumes has to begin with the journal
+	b := startBridge(t, config)
 	b.mustPost(documentQuery, sessionBody("before", 0))
 	before := measure()
 
