@@ -547,6 +547,27 @@ func (s *secured) readIDs() (ids []string) {
 	return ids
 }
 
+// TestPagesTellNothingOfWhatIsHidden: a page is the last one when only events follow that its reader may not read.
+func TestPagesTellNothingOfWhatIsHidden(t *testing.T) {
+	t.Parallel()
+	s := startSecured(t, principals())
+	for i, service := range []string{"@shop", "@shop", "@elsewhere"} {
+		body := eventBody("short", service, "Human.UserSendMsg", ourWords)
+		status, answer := s.callback(t, ourApp, fmt.Sprint("short-", i), body, signature(testToken, time.Now()), nil)
+		if status != http.StatusOK {
+			t.Fatal(status, answer)
+		}
+	}
+	client := deskbridgev1.NewSessionEventServiceClient(s.dial(t, s.clientTLS(nil)))
+	ctx := metadata.AppendToOutgoingContext(t.Context(), as("crm")...)
+	for size, more := range map[int32]bool{1: true, 2: false, 3: false} {
+		page, err := client.ListSessionEvents(ctx, &deskbridgev1.ListSessionEventsRequest{SessionId: "short", PageSize: size})
+		if err != nil || len(page.GetEvents()) != min(int(size), 2) || (page.GetNextPageToken() != "") != more {
+			t.Errorf("a page of %d: %d events, token %q, %v", size, len(page.GetEvents()), page.GetNextPageToken(), err)
+		}
+	}
+}
+
 // refuses tells whether an outcome is a refusal for which the bridge's own counters and log must have an entry.
 func refuses(outcome string) bool {
 	switch outcome {

@@ -88,12 +88,13 @@ func visibleIn(app string, caller *access.Principal) (*filter.Filter, error) {
 	return visible, err
 }
 
-// fill reads records until the page is full or the session has no more. One reading is not always enough: a caller may
-// be allowed to read only some of a session's events.
+// fill reads records until there is one that the page has no room for, or the session has no more. One reading is not
+// always enough: a caller may be allowed to read only some of a session's events, and must not learn of the others, not
+// even that there are any.
 func (s *SessionEvents) fill(
 	ctx context.Context, p *page, req *deskbridgev1.ListSessionEventsRequest, after uint64,
 ) error {
-	for limit := p.limit; ; limit = maxPageSize {
+	for limit := min(p.limit+1, maxPageSize); ; limit = maxPageSize {
 		records, more, err := s.config.Journal.Session(ctx, req.GetSdkAppId(), req.GetSessionId(), after, limit)
 		if err != nil {
 			return err
@@ -103,11 +104,7 @@ func (s *SessionEvents) fill(
 				return err
 			}
 		}
-		switch {
-		case !more || len(records) == 0:
-			return nil
-		case len(p.response.GetEvents()) == p.limit:
-			p.end()
+		if !more || len(records) == 0 {
 			return nil
 		}
 		after = records[len(records)-1].Position
