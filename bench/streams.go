@@ -8,8 +8,6 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +52,9 @@ const streamsPerConnection = 200
 func subscribe(
 	ctx context.Context, addr string, count int,
 	request func(i int) *deskbridgev1.SubscribeRequest, take func(i int, events []*deskbridgev1.SessionEvent),
+	options ...grpc.DialOption,
 ) (*subscribers, error) {
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	s := &subscribers{cancel: cancel, group: group}
@@ -62,7 +62,7 @@ func subscribe(
 	live.Add(count)
 	for i := range count {
 		if i%streamsPerConnection == 0 {
-			conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			conn, err := grpc.NewClient(addr, options...)
 			if err != nil {
 				return nil, errors.Join(err, s.close())
 			}
@@ -151,13 +151,17 @@ type arrivals struct {
 	latencies []time.Duration
 }
 
+// subscribe opens streams of everything. What comes through them is glanced at.
+func (a *arrivals) subscribe(ctx context.Context, addr string, count int) (*subscribers, error) {
+	return subscribe(ctx, addr, count, everything, a.take, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newGlance())))
+}
+
 func (a *arrivals) take(_ int, events []*deskbridgev1.SessionEvent) {
 	now := time.Now().UnixNano()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, event := range events {
-		n, err := strconv.Atoi(strings.TrimPrefix(event.GetCallback().GetRequestId(), "bench-"))
-		if err == nil && n < len(a.sent) {
+		if n := event.GetPosition(); n < uint64(len(a.sent)) {
 			a.latencies = append(a.latencies, time.Duration(now-a.sent[n].Load()))
 		}
 	}
@@ -227,7 +231,7 @@ func benchLatency(ctx context.Context, o options, r *report) error {
 	measure := func(name string, readers int) func(c *child) error {
 		return func(c *child) error {
 			a := &arrivals{}
-			s, err := subscribe(ctx, c.grpcAddr, readers, everything, a.take)
+			s, err := a.subscribe(ctx, c.grpcAddr, readers)
 			if err != nil {
 				return err
 			}
@@ -332,7 +336,7 @@ func measureSlow(ctx context.Context, o options, slow bool) (figure slowRound, e
 	count := rate * int(4*o.Duration/time.Second)
 	err = withChild(ctx, func(c *child) error {
 		a := &arrivals{}
-		s, err := subscribe(ctx, c.grpcAddr, readers, everything, a.take)
+		s, err := a.subscribe(ctx, c.grpcAddr, readers)
 		if err != nil {
 			return err
 		}
