@@ -132,9 +132,10 @@ func (s *SessionEvents) supervise(p *pump) error {
 	done := make(chan error, 1)
 	s.readers.add(p)
 	go func() {
-		defer s.streams.leave()
-		defer s.readers.remove(p)
-		done <- p.run(ctx)
+		err := p.run(ctx)
+		s.readers.remove(p)
+		s.streams.leave() // before the reader hears of the end: who opens the next stream then has room for it
+		done <- err
 	}()
 	select {
 	case err := <-done:
