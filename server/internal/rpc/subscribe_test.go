@@ -64,7 +64,7 @@ func TestStalledReaderLearnsOfTheDrain(t *testing.T) {
 // window and the least that the bridge hears of, within a second, and needs longer than SendTimeout for three times that.
 func TestSlowReaderIsNotCut(t *testing.T) {
 	t.Parallel()
-	const events, size, sendTimeout, perEvent = 220, 1000, 2700 * time.Millisecond, 75 * time.Millisecond
+	const events, size, sendTimeout, perEvent = 220, 1000, 3500 * time.Millisecond, 75 * time.Millisecond
 	service := startService(t, journal.Config{Sync: journal.SyncInterval}, fanout.Config{},
 		SessionEventsConfig{SendTimeout: sendTimeout})
 	store(t, service, 0, events, func(n int) journal.Entry { return makeEntry("s", n, strings.Repeat("x", size)) })
