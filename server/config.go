@@ -43,7 +43,7 @@ type Config struct {
 	CallbackTimeout time.Duration `name:"callback-body-timeout" default:"2s" help:"Longest time that the body of a callback may take to arrive."`
 	CallbackLimit   int           `name:"callback-max-concurrent" default:"4096" help:"Callbacks under way at once; more are answered with 503."`
 
-	DedupeWindow time.Duration `name:"dedupe-window" default:"10m" help:"A callback that is repeated within this time is stored once. Costs some 200 bytes of memory for each event of the window."`
+	DedupeWindow time.Duration `name:"dedupe-window" default:"10m" help:"A callback that is repeated within this time is stored once. Costs some 70 bytes of memory for each event of the window; with a cluster 200, on its servers."`
 	AckTimeout   time.Duration `name:"ack-timeout" default:"1500ms" help:"A callback is stored within this time or answered with 503. The vendor waits two seconds."`
 	Sync         string        `name:"sync" default:"always" enum:"always,interval" help:"When the journal reaches the disk: always (before the answer), or interval (faster; a power cut loses what was acknowledged last)."`
 	Retention    time.Duration `name:"retention" default:"720h" help:"Events older than this are trimmed. 0 keeps them for ever."`

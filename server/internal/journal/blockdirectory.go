@@ -92,24 +92,32 @@ func (d blockDirectory) firstOf(indexes []int) (first uint64) {
 
 // firstIn returns the first position in a file, 0 when it holds none that can be read.
 func (d blockDirectory) firstIn(index int) uint64 {
+	if record := d.firstRecord(index); record != nil {
+		return record.position()
+	}
+	return 0
+}
+
+// firstRecord returns the first message in a file, nil when it holds none that can be read.
+func (d blockDirectory) firstRecord(index int) blockRecord {
 	probe := blockReader{directory: d}
 	defer func() { _ = probe.close() }()
 	if ok, err := probe.openOneOf([]int{index}); err != nil || !ok {
-		return 0
+		return nil
 	}
 	for {
 		chunk, err := probe.chunk(probeBytes)
 		if err != nil || len(chunk) == 0 {
-			return 0
+			return nil
 		}
 		switch record, ok := probe.hash.first(chunk); {
 		case ok && record.isMessage():
-			return record.position()
+			return record
 		case ok:
 			probe.offset += int64(len(record))
 		default:
 			if probe.pass(positionBits) != nil {
-				return 0
+				return nil
 			}
 		}
 	}

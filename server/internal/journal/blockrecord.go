@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/minio/highwayhash"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // The log engine keeps a message in a block file as
@@ -65,22 +67,32 @@ func (r blockRecord) split() (subject, rest []byte, ok bool) {
 	return r[blockRecordHead:from], r[next:end], true
 }
 
-// stored returns the message as it was published.
-func (r blockRecord) stored() ([]byte, error) {
+// message returns the headers, and the message as it was published.
+func (r blockRecord) message() (headers, data []byte, err error) {
 	_, rest, ok := r.split()
-	headers := uint32(0)
+	length := uint32(0)
 	if ok && r.hasHeaders() {
-		headers = binary.LittleEndian.Uint32(r[blockRecordHead+r.subjectLength():])
+		length = binary.LittleEndian.Uint32(r[blockRecordHead+r.subjectLength():])
 	}
-	if !ok || uint64(headers) > uint64(len(rest)) {
-		return nil, fmt.Errorf("%w: wrong lengths", ErrDamaged)
+	if !ok || uint64(length) > uint64(len(rest)) {
+		return nil, nil, fmt.Errorf("%w: wrong lengths", ErrDamaged)
 	}
-	return rest[headers:], nil
+	return rest[:length], rest[length:], nil
+}
+
+var messageIDHeader = []byte("\r\n" + jetstream.MsgIDHeader + ":")
+
+// id returns the message ID, not ok when there is none.
+func (r blockRecord) id() (id []byte, ok bool) {
+	headers, _, err := r.message()
+	_, value, found := bytes.Cut(headers, messageIDHeader)
+	value, _, ended := bytes.Cut(value, []byte("\r\n"))
+	return bytes.TrimSpace(value), err == nil && found && ended
 }
 
 // record checks the message and returns it, sharing the buffer.
 func (r blockRecord) record() (Record, error) {
-	stored, err := r.stored()
+	_, stored, err := r.message()
 	if err != nil {
 		return Record{}, err
 	}

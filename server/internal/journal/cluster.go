@@ -294,9 +294,6 @@ func (c *cluster) Epoch() string {
 // session: messages go out in runs that hold each session once, and the first run with a failure is the last.
 func (c *cluster) publish(ctx context.Context, group []*pending) {
 	_, err := c.attachment()
-	p := publisher{connection: c.writing, jetstream: c.writer, options: []jetstream.PublishOpt{
-		jetstream.WithRetryAttempts(0), // a retry would overtake
-	}}
 	for len(group) > 0 {
 		if err != nil {
 			fail(group, c.failure(err))
@@ -304,7 +301,7 @@ func (c *cluster) publish(ctx context.Context, group []*pending) {
 		}
 		var run []*pending
 		run, group = cutRun(group)
-		p.publishEach(ctx, run, unknown)
+		publishEach(ctx, c.writer, run, jetstream.WithRetryAttempts(0)) // a retry would overtake
 		for _, e := range run {
 			if e.result.err != nil {
 				err = e.result.err

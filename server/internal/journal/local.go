@@ -200,10 +200,23 @@ func (l *local) startCommitter(ctx context.Context) error {
 			return blocks.close()
 		}
 	}
-	l.publisher = &publisher{connection: l.writing, jetstream: l.writer, alone: true, head: head, highest: head}
+	if l.publisher, err = l.newPublisher(l.events, head, l.config.DedupeWindow); err != nil {
+		return errors.Join(err, blocks.close())
+	}
 	config.publish = l.publisher.publish
 	l.committer.Store(startCommitter(ctx, config))
 	return nil
+}
+
+// newPublisher returns one for a stream that ends at head.
+func (l *local) newPublisher(stream jetstream.Stream, head uint64, window time.Duration) (*publisher, error) {
+	recent, err := openRecent(l.directory.blocks(stream.CachedInfo().Config.Name), window, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &publisher{
+		connection: l.writing, jetstream: l.writer, stream: stream, recent: recent, head: head, highest: head,
+	}, nil
 }
 
 // advance lets readers see what is acknowledged. What can't be written down is not acknowledged; the next group may be.

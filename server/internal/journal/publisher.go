@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -9,23 +11,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// publisher hands groups of messages to the log engine and learns their positions. It is for one goroutine.
+// publisher hands groups of messages to an embedded log engine, to which nobody else writes, and learns their
+// positions. It is for one goroutine.
 type publisher struct {
 	connection *nats.Conn
 	jetstream  jetstream.JetStream
-	// alone: nobody else writes to the stream.
-	alone bool
-	// options of messages that are acknowledged one by one.
-	options []jetstream.PublishOpt
-	// head is the stream's last position; unknown when others write too, or when a message was left unanswered.
-	head uint64
+	stream     jetstream.Stream
+	recent     *recent
+	// head is the stream's last position, but for messages that were left unanswered: unsure says that there are some.
+	head   uint64
+	unsure bool
 	// highest is the last position that was ever acknowledged.
 	highest uint64
 	// rewound: the engine lost records at its end and has begun to give their positions again.
 	rewound bool
 }
-
-const unknown = math.MaxUint64
 
 var errRewound = fmt.Errorf("%w: the log engine lost records at its end", ErrDamaged)
 
@@ -33,9 +33,17 @@ var errRewound = fmt.Errorf("%w: the log engine lost records at its end", ErrDam
 func (p *publisher) publish(ctx context.Context, group []*pending) error {
 	ctx, cancel := context.WithDeadline(ctx, group[len(group)-1].deadline)
 	defer cancel()
-	switch {
-	case len(group) == 1 || p.head == unknown:
-		p.publishEach(ctx, group, unknown)
+	if p.unsure {
+		if err := p.learnHead(ctx, group[0].message.Subject); err != nil {
+			fail(group, fmt.Errorf("journal: append: %w", engineError(err)))
+			return nil
+		}
+	}
+	group = p.recent.settle(group)
+	switch len(group) {
+	case 0:
+	case 1:
+		p.publishSingly(ctx, group)
 	default:
 		p.publishTogether(ctx, group)
 	}
@@ -48,6 +56,26 @@ func (p *publisher) publish(ctx context.Context, group []*pending) error {
 	if p.rewound {
 		return errRewound
 	}
+	p.recent.remember(group)
+	return nil
+}
+
+// learnHead finds out what became of messages that were left unanswered: the engine refuses another one only when it
+// has dealt with those.
+func (p *publisher) learnHead(ctx context.Context, subject string) error {
+	_, err := p.jetstream.Publish(ctx, subject, nil, jetstream.WithExpectLastSequence(math.MaxInt64))
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+		return cmp.Or(err, errRewound)
+	}
+	info, err := p.stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.recent.catchUp(p.head); err != nil {
+		return err
+	}
+	p.head, p.unsure = info.State.LastSeq, false
 	return nil
 }
 
@@ -66,8 +94,8 @@ func (p *publisher) checkRewound(group []*pending) {
 }
 
 // publishTogether asks for an acknowledgement of the last message only: half the work of asking for each. When it is
-// as far behind the head as the group is long, all are stored, in order. Otherwise one was a duplicate or was refused,
-// and publishing all again, each with an acknowledgement, tells which: those that were stored are duplicates now.
+// as far behind the head as the group is long, all are stored, in order. Otherwise one was refused, and publishing all
+// again, each with an acknowledgement, tells which: those that were stored are duplicates now.
 func (p *publisher) publishTogether(ctx context.Context, group []*pending) {
 	before := p.head
 	ack, err := p.publishLastAcknowledged(ctx, group)
@@ -80,10 +108,10 @@ func (p *publisher) publishTogether(ctx context.Context, group []*pending) {
 			e.result.receipt.Position = before + uint64(i) + 1
 		}
 	case err != nil && isTransient(err):
-		p.head = unknown
+		p.unsure = true
 		fail(group, err)
 	default:
-		p.publishEach(ctx, group, before)
+		p.publishSingly(ctx, group)
 	}
 }
 
@@ -97,41 +125,45 @@ func (p *publisher) publishLastAcknowledged(ctx context.Context, group []*pendin
 	return p.jetstream.PublishMsg(ctx, group[last].message)
 }
 
-// publishEach asks for every acknowledgement. What is stored behind the position before is no duplicate, whatever the
-// engine says.
-func (p *publisher) publishEach(ctx context.Context, group []*pending, before uint64) {
+// publishSingly asks for every acknowledgement. What is stored behind the head is no duplicate, whatever the engine
+// says.
+func (p *publisher) publishSingly(ctx context.Context, group []*pending) {
+	publishEach(ctx, p.jetstream, group)
+	head := p.head
+	for _, e := range group {
+		p.unsure = p.unsure || e.result.err != nil
+		if r := &e.result.receipt; r.Position > p.head {
+			r.Duplicate = false
+			head = max(head, r.Position)
+		}
+	}
+	if !p.unsure {
+		p.head = head
+	}
+}
+
+// publishEach asks for every acknowledgement, and sets the results.
+func publishEach(
+	ctx context.Context, js jetstream.JetStream, group []*pending, options ...jetstream.PublishOpt,
+) {
 	futures := make([]jetstream.PubAckFuture, len(group))
 	for i, e := range group {
-		futures[i], e.result.err = p.jetstream.PublishMsgAsync(e.message, p.options...)
+		futures[i], e.result.err = js.PublishMsgAsync(e.message, options...)
 	}
 	for i, e := range group {
 		if e.result.err == nil {
-			e.result = await(ctx, futures[i], before)
+			e.result = await(ctx, futures[i])
 		}
 	}
-	p.learnHead(group)
 }
 
-func await(ctx context.Context, future jetstream.PubAckFuture, before uint64) result {
+func await(ctx context.Context, future jetstream.PubAckFuture) result {
 	select {
 	case ack := <-future.Ok():
-		return result{receipt: Receipt{Position: ack.Sequence, Duplicate: ack.Duplicate && ack.Sequence <= before}}
+		return result{receipt: Receipt{Position: ack.Sequence, Duplicate: ack.Duplicate}}
 	case err := <-future.Err():
 		return result{err: err}
 	case <-ctx.Done():
 		return result{err: ctx.Err()}
-	}
-}
-
-// learnHead: the engine takes messages in order, so once a new one is acknowledged nothing before it is open, and the
-// last of them is the head. A duplicate's position says nothing about the head.
-func (p *publisher) learnHead(group []*pending) {
-	for _, e := range group {
-		switch {
-		case e.result.err != nil || !p.alone:
-			p.head = unknown
-		case !e.result.receipt.Duplicate:
-			p.head = e.result.receipt.Position
-		}
 	}
 }

@@ -130,8 +130,10 @@ func (l *local) startKeeper(ctx context.Context) error {
 	if err != nil {
 		return engineError(err)
 	}
-	head := info.State.LastSeq
-	p := &publisher{connection: l.writing, jetstream: l.writer, alone: true, head: head, highest: head}
+	p, err := l.newPublisher(l.quarantine, info.State.LastSeq, engineWindow(l.config))
+	if err != nil {
+		return err
+	}
 	l.keeper.Store(startCommitter(ctx, committerConfig{
 		publish: p.publish,
 		sync:    l.syncQuarantine,

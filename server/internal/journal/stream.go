@@ -10,8 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// quarantineWindow is for what is published once more to learn whether it is there.
-const quarantineWindow = 2 * time.Minute
+// engineWindow is for how long an embedded log engine itself remembers what it has: for what is published once more to
+// learn whether it is there. At the start it reads as much back, slowly.
+func engineWindow(config Config) time.Duration { return config.AckTimeout + time.Second }
 
 func eventsConfig(config Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
@@ -21,7 +22,7 @@ func eventsConfig(config Config) jetstream.StreamConfig {
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardOld,
 		MaxBytes:    -1,
-		Duplicates:  config.DedupeWindow,
+		Duplicates:  engineWindow(config),
 		AllowDirect: true,
 		Replicas:    1,
 		Metadata:    map[string]string{},
@@ -31,6 +32,7 @@ func eventsConfig(config Config) jetstream.StreamConfig {
 // clusterConfig has the servers trim: they keep their own files.
 func clusterConfig(config Config) jetstream.StreamConfig {
 	c := eventsConfig(config)
+	c.Duplicates = config.DedupeWindow
 	c.Replicas, c.MaxAge, c.MaxBytes = config.Cluster.Replicas, max(config.Retention, 0), orNone(config.MaxBytes)
 	c.AllowAtomicPublish = true
 	return c
@@ -44,7 +46,7 @@ func quarantineConfig(config Config) jetstream.StreamConfig {
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardNew,
 		MaxBytes:    config.QuarantineBytes,
-		Duplicates:  quarantineWindow,
+		Duplicates:  engineWindow(config),
 		AllowDirect: true,
 		Replicas:    1,
 		Metadata:    map[string]string{},
