@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sort"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // blockDirectory is where the log engine keeps a stream's messages, in block files: 1.blk, 2.blk and so on. It appends
@@ -72,6 +75,24 @@ func (d blockDirectory) blocks() ([]block, error) {
 		}
 	}
 	return blocks, nil
+}
+
+// readFiles has do read files, several at once: the i-th of them as a whole. Those that are removed meanwhile count as
+// empty.
+func (d blockDirectory) readFiles(indexes []int, do func(i int, file *records)) error {
+	var all errgroup.Group
+	all.SetLimit(runtime.GOMAXPROCS(0))
+	for i, index := range indexes {
+		all.Go(func() error {
+			content, err := os.ReadFile(d.path(index))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			do(i, &records{hash: newBlockHash(d.stream(), index), rest: content})
+			return nil
+		})
+	}
+	return all.Wait()
 }
 
 // upTo returns how many of the files begin at or before a position. It opens a few of them.

@@ -2,13 +2,8 @@ package journal
 
 import (
 	"crypto/sha256"
-	"errors"
-	"os"
-	"runtime"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // recent is the dedupe window: the positions of what was stored within it, by message ID. It is derived from the block
@@ -68,15 +63,8 @@ func (r *recent) catchUp(after uint64) error {
 // load adds what some files have behind a position.
 func (r *recent) load(indexes []int, after uint64) error {
 	files := make([][]stored, len(indexes))
-	var all errgroup.Group
-	all.SetLimit(runtime.GOMAXPROCS(0))
-	for i, index := range indexes {
-		all.Go(func() (err error) {
-			files[i], err = r.storedIn(index, after)
-			return err
-		})
-	}
-	if err := all.Wait(); err != nil {
+	err := r.directory.readFiles(indexes, func(i int, file *records) { files[i] = storedBehind(after, file) })
+	if err != nil {
 		return err
 	}
 	read := slices.Concat(files...)
@@ -90,14 +78,9 @@ func (r *recent) load(indexes []int, after uint64) error {
 	return nil
 }
 
-// storedIn returns what a file has behind a position, without what is damaged: nobody can receive that, so its repeat
-// is stored.
-func (r *recent) storedIn(index int, after uint64) (all []stored, err error) {
-	content, err := os.ReadFile(r.directory.path(index))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil // trimmed meanwhile
-	}
-	file := records{hash: newBlockHash(r.directory.stream(), index), rest: content}
+// storedBehind returns what a file has behind a position, without what is damaged: nobody can receive that, so its
+// repeat is stored.
+func storedBehind(after uint64, file *records) (all []stored) {
 	for len(file.rest) > 0 {
 		record, ok := file.next()
 		if !ok {
@@ -109,7 +92,7 @@ func (r *recent) storedIn(index int, after uint64) (all []stored, err error) {
 			all = append(all, stored{keyOf(id), record.position(), record.storeTime().UnixNano()})
 		}
 	}
-	return all, err
+	return all
 }
 
 // add makes everything with the message's ID a repeat of it.

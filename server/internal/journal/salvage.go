@@ -66,17 +66,24 @@ func (d blockDirectory) damaged(promised uint64) (all []damagedBlock, err error)
 	if errors.Is(err, os.ErrNotExist) || len(indexes) == 0 || d.trustsIndex(indexes) {
 		return nil, nil
 	}
+	whole, ends := make([]bool, len(indexes)), make([]uint64, len(indexes))
+	err = d.readFiles(indexes, func(i int, file *records) {
+		file.takeGood()
+		whole[i], ends[i] = len(file.rest) == 0, file.last
+	})
 	last := uint64(0)
-	for _, index := range indexes {
-		content, err := os.ReadFile(d.path(index))
-		if err != nil {
-			return nil, err
+	for i, index := range indexes {
+		if err == nil && !whole[i] {
+			err = d.readFiles([]int{index}, func(_ int, file *records) {
+				content := file.rest
+				file.last = last
+				if good, damaged := file.good(promised); damaged {
+					all = append(all, damagedBlock{d.path(index), content, good})
+				}
+				ends[i] = file.last
+			})
 		}
-		r := records{hash: newBlockHash(d.stream(), index), rest: content, last: last}
-		if good, damaged := r.good(promised); damaged {
-			all = append(all, damagedBlock{d.path(index), content, good})
-		}
-		last = r.last
+		last = max(last, ends[i])
 	}
 	return all, err
 }
@@ -118,13 +125,18 @@ func (r *records) take(record blockRecord) {
 	r.rest, r.last = r.rest[len(record):], max(r.last, record.position())
 }
 
+// takeGood goes on to the first record that can't be read, or the end.
+func (r *records) takeGood() {
+	for record, ok := r.next(); ok; record, ok = r.next() {
+		r.take(record)
+	}
+}
+
 // good returns all that can be read, and whether anything of it lies behind damage that begins before the promised
 // position.
 func (r *records) good(promised uint64) (good []byte, damaged bool) {
 	content := r.rest
-	for record, ok := r.next(); ok; record, ok = r.next() {
-		r.take(record)
-	}
+	r.takeGood()
 	end := len(content) - len(r.rest)
 	good = content[:end:end]
 	if r.last >= promised {
