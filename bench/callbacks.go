@@ -29,7 +29,7 @@ const okBody = `{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}`
 // benchCallbacks posts callbacks to the bridge, and to what it is compared with: in rounds, one behind the other. The
 // figures are medians of the rounds'.
 func benchCallbacks(ctx context.Context, o options, r *report) error {
-	const rounds = 3
+	const rounds = 5
 	r.table("Callbacks, answered after fsync", "connections", "deskbridge", "over a bare handler",
 		"over a publish per request", "over a gateway that stores nothing", "p50", "p99")
 	for _, connections := range []int{1, 16, 64, 256, 1024} {

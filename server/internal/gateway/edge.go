@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc/metadata"
 
 	gatewayv1 "github.com/deskbridge/deskbridge/gen/gateway/deskbridge/v1"
 	deskbridgev1 "github.com/deskbridge/deskbridge/gen/go/deskbridge/v1"
@@ -33,8 +32,6 @@ func newEdge(config Config) (*edge, error) {
 	e := &edge{config: config, slots: slots, metrics: newMetrics(config.Metrics, slots)}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, vendorMarshaler{}),
-		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
-		runtime.WithMetadata(keptMetadata),
 		runtime.WithErrorHandler(func(
 			ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error,
 		) {
@@ -72,22 +69,23 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refuse(ctx, w, err)
 		return
 	}
-	// With both forms set, nothing parses the query again or takes the body for one, whatever its Content-Type.
-	r.Form, r.PostForm = queryForm(query), url.Values{}
-	r.Body = &bodyInMemory{bytes: body}
-	// These would have the generated handler set a deadline or take the request for a GET.
-	r.Header.Del("Grpc-Timeout")
-	r.Header.Del("X-HTTP-Method-Override")
-	e.next.ServeHTTP(w, r)
+	e.next.ServeHTTP(w, bare(r, query, body))
 }
 
-// keptMetadata is what the quarantine keeps beside the request.
-func keptMetadata(_ context.Context, r *http.Request) metadata.MD {
-	return metadata.MD{
-		callback.MetadataQuery:       {callback.WithoutSign(r.URL.RawQuery)},
-		callback.MetadataContentType: r.Header["Content-Type"],
-		callback.MetadataUserAgent:   r.Header["User-Agent"],
-	}
+// bare is what the generated handler needs of a request. Of headers and addresses it would make metadata, which nobody
+// reads, or a deadline, or another method.
+func bare(r *http.Request, query callback.Query, body []byte) *http.Request {
+	ctx := callback.WithOrigin(r.Context(), callback.Origin{
+		Query:       r.URL.RawQuery,
+		ContentType: strings.Join(r.Header["Content-Type"], ", "),
+		UserAgent:   strings.Join(r.Header["User-Agent"], ", "),
+	})
+	r = r.WithContext(ctx)
+	r.Header, r.Host, r.RemoteAddr = http.Header{}, "", ""
+	// With both forms set, nothing parses the query again or takes the body for one.
+	r.Form, r.PostForm = queryForm(query), url.Values{}
+	r.Body = &bodyInMemory{bytes: body}
+	return r
 }
 
 // notFound answers a misspelt callback URL in the form that the vendor understands.

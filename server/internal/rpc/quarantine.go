@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -23,15 +22,15 @@ import (
 func (c *Callbacks) quarantine(
 	ctx context.Context, req *deskbridgev1.NotifySessionEventRequest, received time.Time, why *unfitError,
 ) error {
-	md, _ := metadata.FromIncomingContext(ctx)
+	origin := callback.OriginOf(ctx)
 	data, err := proto.Marshal(&deskbridgev1.QuarantinedCallback{
 		Reason:          why.reason,
 		Explanation:     why.explanation,
 		ReceiveTime:     timestamppb.New(received),
 		CallbackCommand: cmp.Or(why.command, cut(req.GetCallbackCommand(), maxCommand)),
 		SdkAppId:        req.GetSdkAppId(),
-		Query:           keptText(md, callback.MetadataQuery),
-		Headers:         keptHeaders(md),
+		Query:           strings.ToValidUTF8(callback.WithoutSign(origin.Query), "\uFFFD"),
+		Headers:         keptHeaders(origin),
 		Body:            req.GetBody(),
 		BodySize:        int64(len(req.GetBody())),
 	})
@@ -150,21 +149,14 @@ func decodeQuarantined(record journal.QuarantineRecord) (*deskbridgev1.Quarantin
 }
 
 // keptHeaders are those that may tell why a callback could not be decoded.
-func keptHeaders(md metadata.MD) map[string]string {
-	kept := map[string]string{}
-	for header, key := range map[string]string{
-		"Content-Type": callback.MetadataContentType,
-		"User-Agent":   callback.MetadataUserAgent,
-	} {
-		if value := keptText(md, key); value != "" {
-			kept[header] = value
+func keptHeaders(origin callback.Origin) map[string]string {
+	kept := map[string]string{"Content-Type": origin.ContentType, "User-Agent": origin.UserAgent}
+	for header, value := range kept {
+		if kept[header] = strings.ToValidUTF8(value, "\uFFFD"); value == "" {
+			delete(kept, header)
 		}
 	}
 	return kept
-}
-
-func keptText(md metadata.MD, key string) string {
-	return strings.ToValidUTF8(strings.Join(md.Get(key), ", "), "\uFFFD")
 }
 
 // requestOf is the inverse of quarantine: the request as it came.

@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -61,8 +60,9 @@ func TestRedriveAfterTheDecoderWasMended(t *testing.T) {
 	broken := newCallbacks(j, func([]byte) (*deskbridgev1.SessionEvent, error) {
 		return nil, errors.New("a form of callback that this release does not know")
 	})
-	ctx := metadata.NewIncomingContext(asAdministrator(t), metadata.Pairs(
-		callback.MetadataQuery, "SdkAppid=7&RequestID=r-1&ClientIP=192.0.2.1&new=1", callback.MetadataUserAgent, "vendor"))
+	ctx := callback.WithOrigin(asAdministrator(t), callback.Origin{
+		Query: "SdkAppid=7&RequestID=r-1&ClientIP=192.0.2.1&new=1&Sign=s", UserAgent: "vendor",
+	})
 	request := &deskbridgev1.NotifySessionEventRequest{
 		SdkAppId: "7", RequestId: "r-1", ClientIp: "192.0.2.1",
 		Body: []byte(`{"CallbackCommand":"Desk.SessionEventNotify","SessionId":"s","Event":"SessionBegin"}`),
@@ -79,6 +79,9 @@ func TestRedriveAfterTheDecoderWasMended(t *testing.T) {
 	if kept.GetReason() != deskbridgev1.QuarantineReason_QUARANTINE_REASON_UNDECODABLE || kept.GetBody() != nil ||
 		kept.GetBodySize() != int64(len(request.GetBody())) || kept.GetHeaders()["User-Agent"] != "vendor" {
 		t.Errorf("in the quarantine: %v", kept)
+	}
+	if query := kept.GetQuery(); query != "SdkAppid=7&RequestID=r-1&ClientIP=192.0.2.1&new=1" {
+		t.Errorf("the quarantine has the query %q", query)
 	}
 	redrive := &deskbridgev1.RedriveQuarantinedCallbackRequest{QuarantineId: kept.GetQuarantineId()}
 	if result, err := broken.RedriveQuarantinedCallback(ctx, redrive); err != nil || result.GetStored() ||
@@ -170,7 +173,7 @@ func TestDropAndGetQuarantined(t *testing.T) {
 func TestListOfLargeCallbacks(t *testing.T) {
 	t.Parallel()
 	c := newCallbacks(openJournal(t), callback.Decode)
-	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(callback.MetadataQuery, strings.Repeat("x", 30<<10)))
+	ctx := callback.WithOrigin(t.Context(), callback.Origin{Query: strings.Repeat("x", 30<<10)})
 	const count = 150
 	for i := range count {
 		request := &deskbridgev1.NotifySessionEventRequest{Body: []byte(`{"CallbackCommand":"` +
