@@ -56,10 +56,17 @@ func startEmbedded(ctx context.Context, storeDir string, logger *slog.Logger) (*
 
 // engineHealth is not nil when the server must be started anew.
 func engineHealth(embedded *server.Server) error {
-	if health := embedded.Healthz(nil); health.StatusCode != http.StatusOK {
-		return fmt.Errorf("%w: %s", ErrUnavailable, health.Error)
+	health := embedded.Healthz(nil)
+	switch health.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusInternalServerError:
+		// It finds the server not ready when its goroutine has to wait for a processor. awaitReady has seen it ready.
+		if embedded.Running() {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%w: %s", ErrUnavailable, health.Error)
 }
 
 // awaitReady has no bound but the context: after a crash the server reads every stored block again, which takes about
