@@ -301,7 +301,7 @@ func (c *cluster) publish(ctx context.Context, group []*pending) {
 		}
 		var run []*pending
 		run, group = cutRun(group)
-		publishEach(ctx, c.writer, run, jetstream.WithRetryAttempts(0)) // a retry would overtake
+		publishEach(ctx, c.writer, run, noRetry)
 		for _, e := range run {
 			if e.result.err != nil {
 				err = e.result.err

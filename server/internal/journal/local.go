@@ -208,14 +208,14 @@ func (l *local) startCommitter(ctx context.Context) error {
 	return nil
 }
 
-// newPublisher returns one for a stream that ends at head.
+// newPublisher returns one for a stream that ends at head. A former one may have messages on their way: it is unsure.
 func (l *local) newPublisher(stream jetstream.Stream, head uint64, window time.Duration) (*publisher, error) {
 	recent, err := openRecent(l.directory.blocks(stream.CachedInfo().Config.Name), window, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	return &publisher{
-		connection: l.writing, jetstream: l.writer, stream: stream, recent: recent, head: head, highest: head,
+		connection: l.writing, jetstream: l.writer, stream: stream, recent: recent, head: head, unsure: true, highest: head,
 	}, nil
 }
 

@@ -18,7 +18,7 @@ type publisher struct {
 	jetstream  jetstream.JetStream
 	stream     jetstream.Stream
 	recent     *recent
-	// head is the stream's last position, but for messages that were left unanswered: unsure says that there are some.
+	// head is the stream's last position, but for messages that were left unanswered: unsure says that there may be some.
 	head   uint64
 	unsure bool
 	// highest is the last position that was ever acknowledged.
@@ -27,7 +27,10 @@ type publisher struct {
 	rewound bool
 }
 
-var errRewound = fmt.Errorf("%w: the log engine lost records at its end", ErrDamaged)
+var (
+	errRewound   = fmt.Errorf("%w: the log engine lost records at its end", ErrDamaged)
+	errUnrefused = fmt.Errorf("%w: the log engine took what it had to refuse", ErrDamaged)
+)
 
 // publish sets the result of every entry. Its error is final.
 func (p *publisher) publish(ctx context.Context, group []*pending) error {
@@ -36,7 +39,7 @@ func (p *publisher) publish(ctx context.Context, group []*pending) error {
 	if p.unsure {
 		if err := p.learnHead(ctx, group[0].message.Subject); err != nil {
 			fail(group, fmt.Errorf("journal: append: %w", engineError(err)))
-			return nil
+			return p.failure()
 		}
 	}
 	group = p.recent.settle(group)
@@ -53,10 +56,14 @@ func (p *publisher) publish(ctx context.Context, group []*pending) error {
 			e.result.err = fmt.Errorf("journal: append: %w", engineError(e.result.err))
 		}
 	}
+	p.recent.remember(group)
+	return p.failure()
+}
+
+func (p *publisher) failure() error {
 	if p.rewound {
 		return errRewound
 	}
-	p.recent.remember(group)
 	return nil
 }
 
@@ -66,16 +73,19 @@ func (p *publisher) learnHead(ctx context.Context, subject string) error {
 	_, err := p.jetstream.Publish(ctx, subject, nil, jetstream.WithExpectLastSequence(math.MaxInt64))
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	if !ok || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
-		return cmp.Or(err, errRewound)
+		return cmp.Or(err, errUnrefused)
 	}
 	info, err := p.stream.Info(ctx)
 	if err != nil {
 		return err
 	}
+	if p.rewound = info.State.LastSeq < p.head; p.rewound {
+		return errRewound
+	}
 	if err := p.recent.catchUp(p.head); err != nil {
 		return err
 	}
-	p.head, p.unsure = info.State.LastSeq, false
+	p.head, p.highest, p.unsure = info.State.LastSeq, max(p.highest, info.State.LastSeq), false
 	return nil
 }
 
@@ -122,13 +132,13 @@ func (p *publisher) publishLastAcknowledged(ctx context.Context, group []*pendin
 			return nil, err
 		}
 	}
-	return p.jetstream.PublishMsg(ctx, group[last].message)
+	return p.jetstream.PublishMsg(ctx, group[last].message, noRetry)
 }
 
 // publishSingly asks for every acknowledgement. What is stored behind the head is no duplicate, whatever the engine
 // says.
 func (p *publisher) publishSingly(ctx context.Context, group []*pending) {
-	publishEach(ctx, p.jetstream, group)
+	publishEach(ctx, p.jetstream, group, noRetry)
 	head := p.head
 	for _, e := range group {
 		p.unsure = p.unsure || e.result.err != nil
@@ -141,6 +151,9 @@ func (p *publisher) publishSingly(ctx context.Context, group []*pending) {
 		p.head = head
 	}
 }
+
+// noRetry: a retry would overtake, or be stored when nobody waits for it any more.
+var noRetry = jetstream.WithRetryAttempts(0)
 
 // publishEach asks for every acknowledgement, and sets the results.
 func publishEach(

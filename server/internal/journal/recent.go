@@ -47,7 +47,8 @@ func openRecent(directory blockDirectory, window time.Duration, now time.Time) (
 		}
 	}
 	err = r.load(indexes[first:], 0)
-	r.forget(now)
+	for r.forget(now) {
+	}
 	return r, err
 }
 
@@ -88,7 +89,11 @@ func storedBehind(after uint64, file *records) (all []stored) {
 			continue
 		}
 		file.take(record)
-		if id, ok := record.id(); ok && record.isMessage() && record.position() > after {
+		if !record.isMessage() || record.position() <= after {
+			continue
+		}
+		id, ok := record.id()
+		if _, err := record.record(); ok && err == nil {
 			all = append(all, stored{keyOf(id), record.position(), record.storeTime().UnixNano()})
 		}
 	}
@@ -101,17 +106,22 @@ func (r *recent) add(s stored) {
 	r.byTime = append(r.byTime, s)
 }
 
-// forget drops what is no longer in the window that ends now.
-func (r *recent) forget(now time.Time) {
+// forgetLimit bounds how long an entry waits for old ones to be forgotten.
+const forgetLimit = 8192
+
+// forget drops what is no longer in the window that ends now. There may be more to forget: that is remembered somewhat
+// longer.
+func (r *recent) forget(now time.Time) (more bool) {
 	oldest := now.Add(-r.window).UnixNano()
 	gone := 0
-	for gone < len(r.byTime) && r.byTime[gone].time < oldest {
+	for gone < min(len(r.byTime), forgetLimit) && r.byTime[gone].time < oldest {
 		if s := r.byTime[gone]; r.positions[s.key] == s.position {
 			delete(r.positions, s.key)
 		}
 		gone++
 	}
 	r.byTime = r.byTime[gone:]
+	return gone == forgetLimit
 }
 
 // settle answers the entries that are repeats, and returns the others.

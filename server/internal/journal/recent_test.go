@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -74,6 +75,7 @@ func TestUnansweredIsLearned(t *testing.T) {
 		}
 		return group
 	}
+	publish(t.Context(), 4)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, e := range publish(gone, 1, 2) {
@@ -81,19 +83,73 @@ func TestUnansweredIsLearned(t *testing.T) {
 			t.Fatal("there is an answer")
 		}
 	}
-	awaitStored(t, j, 2)
+	awaitStored(t, j, 3)
 	for n, e := range publish(t.Context(), 2, 3, 1) {
-		want := result{receipt: []Receipt{{Position: 2, Duplicate: true}, {Position: 3}, {Position: 1, Duplicate: true}}[n]}
+		want := result{receipt: []Receipt{{Position: 3, Duplicate: true}, {Position: 4}, {Position: 2, Duplicate: true}}[n]}
 		if e.result != want {
 			t.Errorf("entry %d: got %+v, want %+v", n, e.result, want)
 		}
 	}
-	again, err := j.newPublisher(j.events, 3, time.Minute)
+	again, err := j.newPublisher(j.events, 4, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !maps.Equal(p.recent.positions, again.recent.positions) || len(again.recent.positions) != 3 {
+	if !maps.Equal(p.recent.positions, again.recent.positions) || len(again.recent.positions) != 4 {
 		t.Errorf("remembered are %v, in the files %v", p.recent.positions, again.recent.positions)
+	}
+}
+
+// TestRewindIsNoticedWhileUnsure has an engine whose stream ends before what was acknowledged.
+func TestRewindIsNoticedWhileUnsure(t *testing.T) {
+	t.Parallel()
+	j := openAt(t, t.TempDir())
+	fill(t, j, 2, 10)
+	p, err := j.newPublisher(j.events, 3, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newPending(numbered(1), time.Now().Add(time.Minute))
+	if err := p.publish(t.Context(), []*pending{e}); !errors.Is(err, errRewound) || !errors.Is(e.result.err, errRewound) {
+		t.Errorf("got %v, for the entry %v, want errRewound", err, e.result.err)
+	}
+}
+
+// TestDamagedRecordIsForgotten: nobody can receive it, so its repeat must be stored.
+func TestDamagedRecordIsForgotten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openAt(t, dir)
+	appendRecognizable(t, j, 1, 5)
+	damaged := copyOf(t, dir)
+	edit(t, lastBlock(t, damaged), func(content []byte) []byte {
+		first := blockRecord(content[:blockRecord(content).length()])
+		content[blockRecordHead+first.subjectLength()] ^= 1 // of the headers' length, which the engine doesn't check
+		content[first.length()+100] ^= 1
+		return content
+	})
+	recent, err := openRecent((&directory{path: damaged}).blocks(eventsStream), time.Hour, time.Now())
+	if err != nil || len(recent.positions) != 3 {
+		t.Errorf("%d records are remembered, %v, want 3", len(recent.positions), err)
+	}
+}
+
+func TestForgettingTakesTurns(t *testing.T) {
+	t.Parallel()
+	r := &recent{window: time.Minute, positions: map[key]uint64{}}
+	const count = 2*forgetLimit + 1
+	now := time.Now()
+	for n := range uint64(count) {
+		r.add(stored{keyOf([]byte{byte(n), byte(n >> 8), byte(n >> 16)}), n, now.UnixNano()})
+	}
+	if more := r.forget(now.Add(time.Minute)); more || len(r.byTime) != count {
+		t.Errorf("within the window %d are left", len(r.byTime))
+	}
+	for left := count; left > 0; {
+		left = max(left-forgetLimit, 0)
+		more := r.forget(now.Add(time.Hour))
+		if more != (left > 0) || len(r.byTime) != left || len(r.positions) != left {
+			t.Fatalf("%d are left, %d to look up, want %d", len(r.byTime), len(r.positions), left)
+		}
 	}
 }
 
