@@ -3,6 +3,8 @@
 package conformance_test
 
 import (
+	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
@@ -115,7 +117,11 @@ func slowReader(s *stage) {
 	c := s.subscribe(subscription{address: bridge.Addr(), request: fromEarliest()})
 	c.awaitState(conformance.StateCaughtUp, 1)
 	c.signal(syscall.SIGSTOP)
-	bridge.Play(1000) // more than all buffers in between hold
+	// More than all buffers in between hold, and soon: a program that stands still for half a minute would count as dead.
+	for n := range 64 {
+		bridge.Post(fmt.Sprintf(`{"Event": "Human.UserSendMsg", "SessionId": "long %d", "MsgBody": [`+
+			`{"MsgType": "TIMTextElem", "MsgContent": {"Text": "%s"}}]}`, n, strings.Repeat("x", 200<<10)))
+	}
 	s.awaitNoStream(bridge)
 	c.signal(syscall.SIGCONT)
 	c.await("a reconnect because of SLOW_READER", reconnectedFor("SLOW_READER"))
