@@ -54,6 +54,7 @@ func (c *committer) await(ctx context.Context, p *pending) (Receipt, error) {
 // pending is an entry on its way to disk.
 type pending struct {
 	message  *nats.Msg
+	key      key // of its ID
 	deadline time.Time
 	copies   []*pending // entries with the same key in the same group
 	result   result
@@ -79,10 +80,15 @@ func uniqueID() string { return "#" + nuid.Next() }
 
 // newPendingMessage copies the data: its caller may return before the message is out.
 func newPendingMessage(subject, id string, data []byte, deadline time.Time) *pending {
+	return newPendingFrame(subject, id, frame(data), deadline)
+}
+
+// newPendingFrame is for data that was framed before, and belongs to the message from now on.
+func newPendingFrame(subject, id string, framed []byte, deadline time.Time) *pending {
 	message := nats.NewMsg(subject)
-	message.Data = frame(data)
+	message.Data = framed
 	message.Header[jetstream.MsgIDHeader] = []string{id}
-	return &pending{message: message, deadline: deadline, done: make(chan result, 1)}
+	return &pending{message: message, key: keyOf([]byte(id)), deadline: deadline, done: make(chan result, 1)}
 }
 
 // afterStop is for an entry that may have come too late for anybody to answer it.
@@ -94,8 +100,6 @@ func (c *committer) afterStop(p *pending) (Receipt, error) {
 		return Receipt{}, c.refusal()
 	}
 }
-
-func (p *pending) id() string { return p.message.Header[jetstream.MsgIDHeader][0] }
 
 func (p *pending) finish() {
 	p.done <- p.result

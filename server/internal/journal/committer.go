@@ -222,19 +222,19 @@ func (c *committer) refuse() {
 // group is what is published together. A callback that comes many times at once takes one place in it.
 type group struct {
 	entries []*pending
-	byID    map[string]*pending
+	byKey   map[key]*pending
 }
 
-func newGroup() *group { return &group{byID: map[string]*pending{}} }
+func newGroup() *group { return &group{byKey: map[key]*pending{}} }
 
 func (g *group) add(p *pending) {
 	if time.Now().After(p.deadline) {
 		return // its Append has returned
 	}
-	if first := g.byID[p.id()]; first != nil {
+	if first := g.byKey[p.key]; first != nil {
 		first.copies = append(first.copies, p)
 		return
 	}
-	g.byID[p.id()] = p
+	g.byKey[p.key] = p
 	g.entries = append(g.entries, p)
 }

@@ -79,13 +79,16 @@ func (p *publisher) learnHead(ctx context.Context, subject string) error {
 	if err != nil {
 		return err
 	}
-	if p.rewound = info.State.LastSeq < p.head; p.rewound {
+	last := info.State.LastSeq
+	if p.rewound = last < p.highest; p.rewound {
 		return errRewound
 	}
-	if err := p.recent.catchUp(p.head); err != nil {
-		return err
+	if last > p.head {
+		if err := p.recent.catchUp(p.head); err != nil {
+			return err
+		}
 	}
-	p.head, p.highest, p.unsure = info.State.LastSeq, max(p.highest, info.State.LastSeq), false
+	p.head, p.highest, p.unsure = last, last, false
 	return nil
 }
 

@@ -128,7 +128,7 @@ func (r *recent) forget(now time.Time) (more bool) {
 func (r *recent) settle(group []*pending) []*pending {
 	r.forget(time.Now())
 	return slices.DeleteFunc(slices.Clone(group), func(p *pending) bool {
-		position, known := r.positions[keyOf([]byte(p.id()))]
+		position, known := r.positions[p.key]
 		if known {
 			p.result.receipt = Receipt{Position: position, Duplicate: true}
 		}
@@ -141,7 +141,7 @@ func (r *recent) remember(group []*pending) {
 	now := time.Now().UnixNano()
 	for _, p := range group {
 		if p.result.err == nil {
-			r.add(stored{keyOf([]byte(p.id())), p.result.receipt.Position, now})
+			r.add(stored{p.key, p.result.receipt.Position, now})
 		}
 	}
 }

@@ -139,7 +139,7 @@ func (s *spool) put(group []*pending) {
 	var taken, copies []*pending
 	committer := s.local.committer.Load()
 	for _, e := range group {
-		c := &pending{message: e.message, deadline: e.deadline, done: make(chan result, 1)}
+		c := &pending{message: e.message, key: e.key, deadline: e.deadline, done: make(chan result, 1)}
 		err := s.admit(e)
 		if err == nil {
 			err = committer.enqueue(c)
@@ -277,8 +277,5 @@ func (s *spool) next(ctx context.Context) (group []*pending, positions []uint64,
 
 // spooledMessage is the message as the cluster was to have it, without what the log engine has added.
 func spooledMessage(stored *jetstream.RawStreamMsg, deadline time.Time) *pending {
-	message := nats.NewMsg(stored.Subject)
-	message.Data = stored.Data
-	message.Header[jetstream.MsgIDHeader] = []string{stored.Header.Get(jetstream.MsgIDHeader)}
-	return &pending{message: message, deadline: deadline, done: make(chan result, 1)}
+	return newPendingFrame(stored.Subject, stored.Header.Get(jetstream.MsgIDHeader), stored.Data, deadline)
 }
