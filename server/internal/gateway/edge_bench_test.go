@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -62,7 +61,6 @@ func (takeAll) NotifySessionEvent(
 type answerWriter struct {
 	header http.Header
 	status int
-	io.Writer
 }
 
 func (w *answerWriter) Header() http.Header             { return w.header }
