@@ -137,7 +137,7 @@ func TestShutdownBeginsWithReadiness(t *testing.T) {
 func TestShutdownEndsStreamsOfHealth(t *testing.T) {
 	t.Parallel()
 	config := testConfig(t)
-	config.ShutdownDelay, config.DrainTimeout = time.Second, 4*testDeadline
+	config.ShutdownDelay, config.DrainTimeout = 3*time.Second, 4*testDeadline // health is told each second
 	b := startBridge(t, config)
 	b.awaitHealth("", healthv1.HealthCheckResponse_SERVING)
 	conn, err := grpc.NewClient(b.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
